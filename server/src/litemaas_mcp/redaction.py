@@ -1,0 +1,55 @@
+"""What never leaves: secret values in logs and errors, invisible characters in answers."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote, urlsplit
+
+_secrets: set[str] = set()
+_known = re.compile(r"(?!)")
+
+# Secrets that we were never told: virtual keys, LiteMaaS admin keys, passwords inside URLs, tokens in a query.
+_SHAPES = re.compile(r"\b(?:sk-|ltm_admin_)[\w.-]{6,}|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)|(?<=[?&]token=)[^&\s\"']+")
+# Control characters but tab and line ends; zero-width, bidirectional and other invisible formatting characters.
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+
+
+def protect(values: Iterable[str]) -> None:
+    """Make `scrub` remove these values from now on; of a URL its password too, as written and decoded."""
+    global _known
+    for value in values:
+        password = urlsplit(value).password if "://" in value else None
+        for secret in filter(None, (value, password, unquote(password or ""))):
+            _secrets.update((secret, quote(secret, safe="")))
+    # Longest first, so that a secret inside a longer one leaves no rest.
+    _known = re.compile("|".join(map(re.escape, sorted(_secrets, key=len, reverse=True))) or r"(?!)")
+
+
+def scrub(text: str) -> str:
+    """Return the text with every protected value, and all that has the shape of a secret, replaced by `***`."""
+    return _SHAPES.sub("***", _known.sub("***", text))
+
+
+def visible(value):
+    """Return a JSON value with invisible characters removed from every string in it: names from pods and rows are not ours."""
+    if isinstance(value, str):
+        return value if value.isprintable() else _INVISIBLE.sub("", value)
+    if isinstance(value, dict):
+        return {key: visible(item) for key, item in value.items()}
+    return [visible(item) for item in value] if isinstance(value, list) else value
+
+
+class ScrubbingFormatter(logging.Formatter):
+    """Formats a record, traceback included, and scrubs the whole."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(super().format(record))
+
+
+def configure_logging(level: str) -> None:
+    """Send all logs, scrubbed, to standard error at `level`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(ScrubbingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)

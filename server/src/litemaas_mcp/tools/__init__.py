@@ -1,0 +1,123 @@
+"""What a tool is: a function that turns a question into a typed answer, declared with `@tool`.
+
+A tool's first parameter receives the backends; the others, with their annotations and descriptions, become the input schema.
+It returns an `Answer`; it raises `Failure` for what the caller should read. `Tool.bind` adds what every call needs: the
+deadline, errors that tell nothing of the inside, and text without invisible characters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import mcp.server.mcpserver.tools as sdk
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ConfigDict
+
+from litemaas_mcp.errors import Failure
+from litemaas_mcp.redaction import scrub, visible
+
+log = logging.getLogger(__name__)
+
+
+class Answer(BaseModel):
+    """A tool's result: fields with their units, dumped by alias as structured content, and `text`, what a model reads."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    def text(self) -> str:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A declared tool. Called directly it is the plain function: `await get_daily_stats(backends, days=3)`."""
+
+    fn: Callable[..., Awaitable[Answer]]
+    title: str
+    annotations: ToolAnnotations
+
+    @property
+    def name(self) -> str:
+        return self.fn.__name__
+
+    @property
+    def writes(self) -> bool:
+        return not self.annotations.read_only_hint
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Answer]:
+        return self.fn(*args, **kwargs)
+
+    def bind(self, backends: Any, timeout: float) -> sdk.Tool:
+        """Return the SDK's tool that answers from these backends within `timeout` seconds."""
+        first, *parameters = inspect.signature(self.fn, eval_str=True).parameters.values()
+
+        async def call(**arguments: Any) -> CallToolResult:
+            started = time.perf_counter()
+            result = await self._run(timeout, {first.name: backends, **arguments})
+            log.info("%s %s %.0f ms", self.name, "failed" if result.is_error else "answered", 1000 * (time.perf_counter() - started))
+            return result
+
+        call.__signature__ = inspect.Signature(parameters, return_annotation=CallToolResult)  # type: ignore[attr-defined]
+        call.__doc__ = inspect.getdoc(self.fn)
+        bound = sdk.Tool.from_function(call, name=self.name, title=self.title, annotations=self.annotations, structured_output=False)
+        bound.parameters = plain_schema(bound.parameters) | {"additionalProperties": False}
+        # The answer is a model already: its schema is published, and the SDK need not validate every answer again.
+        answer: type[Answer] = get_type_hints(self.fn)["return"]
+        bound.fn_metadata.output_schema = plain_schema(answer.model_json_schema(mode="serialization", by_alias=True))
+        return bound
+
+    async def _run(self, timeout: float, arguments: dict[str, Any]) -> CallToolResult:
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self.fn(**arguments)
+        except Failure as failure:
+            return _error(str(failure))
+        except TimeoutError:
+            return _error(f"{self.name} took longer than {timeout:g} s and was stopped. Ask for less, or try again later.")
+        except Exception:
+            log.exception("%s raised", self.name)
+            return _error(f"{self.name} failed inside the server. The cause is in the server's log.")
+        structured = visible(answer.model_dump(mode="json", by_alias=True))
+        return CallToolResult(content=[TextContent(type="text", text=visible(answer.text()))], structured_content=structured)
+
+
+def tool(*, title: str, writes: bool = False, destructive: bool = False, idempotent: bool = True) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
+    """Declare a tool. Reading is the default; a tool that `writes` is hidden and refused in read-only mode."""
+    annotations = ToolAnnotations(
+        title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=False
+    )
+    return lambda fn: Tool(fn, title, annotations)
+
+
+def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return pydantic's JSON schema without `$defs`, `anyOf` for optional values and generated titles: some clients reject the first two."""
+    definitions = schema.get("$defs", {})
+
+    def plain(node: Any) -> Any:
+        if isinstance(node, list):
+            return [plain(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            node = definitions[node["$ref"].rpartition("/")[2]] | {key: value for key, value in node.items() if key != "$ref"}
+        if "anyOf" in node:
+            options = [option for option in node["anyOf"] if option.get("type") != "null"]
+            if len(options) == 1:
+                rest = {key: value for key, value in node.items() if key != "anyOf" and not (key == "default" and value is None)}
+                option = plain(options[0])
+                nullable = {"type": [option["type"], "null"]} if isinstance(option.get("type"), str) else {}
+                return option | nullable | plain(rest)
+        # A property may itself be called "title"; only a string there is a generated title.
+        return {key: plain(value) for key, value in node.items() if key != "$defs" and not (key == "title" and isinstance(value, str))}
+
+    return plain(schema)
+
+
+def _error(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=visible(scrub(text)))], is_error=True)
