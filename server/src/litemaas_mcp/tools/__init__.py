@@ -66,7 +66,7 @@ class Tool:
         call.__signature__ = inspect.Signature(parameters, return_annotation=CallToolResult)  # type: ignore[attr-defined]
         call.__doc__ = inspect.getdoc(self.fn)
         bound = sdk.Tool.from_function(call, name=self.name, title=self.title, annotations=self.annotations, structured_output=False)
-        bound.parameters = plain_schema(bound.parameters) | {"additionalProperties": False}
+        bound.parameters = plain_schema(bound.parameters, nullable=False) | {"additionalProperties": False}
         # The answer is a model already: its schema is published, and the SDK need not validate every answer again.
         answer: type[Answer] = get_type_hints(self.fn)["return"]
         bound.fn_metadata.output_schema = plain_schema(answer.model_json_schema(mode="serialization", by_alias=True))
@@ -95,8 +95,12 @@ def tool(*, title: str, writes: bool = False, destructive: bool = False, idempot
     return lambda fn: Tool(fn, title, annotations)
 
 
-def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return pydantic's JSON schema without `$defs`, `anyOf` for optional values and generated titles: some clients reject the first two."""
+def plain_schema(schema: dict[str, Any], nullable: bool = True) -> dict[str, Any]:
+    """Return pydantic's JSON schema without `$defs`, generated titles, and `anyOf` for a value that may be null.
+
+    Some clients reject the first and the last. With `nullable` false such a value is described as if it could only be
+    left out: right for arguments, where null means the same.
+    """
     definitions = schema.get("$defs", {})
 
     def plain(node: Any) -> Any:
@@ -111,8 +115,7 @@ def plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
             if len(options) == 1:
                 rest = {key: value for key, value in node.items() if key != "anyOf" and not (key == "default" and value is None)}
                 option = plain(options[0])
-                nullable = {"type": [option["type"], "null"]} if isinstance(option.get("type"), str) else {}
-                return option | nullable | plain(rest)
+                return option | ({"type": [option["type"], "null"]} if nullable else {}) | plain(rest)
         # A property may itself be called "title"; only a string there is a generated title.
         return {key: plain(value) for key, value in node.items() if key != "$defs" and not (key == "title" and isinstance(value, str))}
 

@@ -1,0 +1,45 @@
+"""The command line: `litemaas-mcp serve | check | create-reader`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from litemaas_mcp import __version__, redaction, settings
+
+
+def main() -> int:
+    """Run the command that the arguments name; all else comes from the environment. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="litemaas-mcp", description=__doc__, epilog="Everything else is set by environment variables.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("serve", help="run the MCP server")
+    commands.add_parser("check", help="print what the server can reach and what not, with remedies")
+    reader = commands.add_parser("create-reader", help="make the database role that may read only what the server reads")
+    reader.add_argument("--role", default="litemaas_reader", help="name of the role (default: %(default)s)")
+    arguments = parser.parse_args()
+    try:
+        # Imported by the command that needs it: a start should not wait for the others.
+        if arguments.command == "create-reader":
+            from litemaas_mcp import reader as creation
+
+            return asyncio.run(creation.create_reader(arguments.role))
+        config = settings.load()
+        redaction.protect(config.secrets())
+        redaction.configure_logging(config.log_level)
+        if arguments.command == "check":
+            from litemaas_mcp import check
+
+            return asyncio.run(check.check(config))
+        from litemaas_mcp import serve
+
+        serve.serve(config)
+    except settings.SettingsError as error:
+        print(f"litemaas-mcp can't start:\n{error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
