@@ -14,7 +14,6 @@ from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from litemaas_mcp import __version__
@@ -23,6 +22,7 @@ from litemaas_mcp.backends import Backends
 from litemaas_mcp.health import Health
 from litemaas_mcp.settings import Settings
 from litemaas_mcp.tools import Tool, keys, models, pods, spend, users
+from litemaas_mcp.transport import OneMessage
 
 TOOLS: tuple[Tool, ...] = (
     models.list_models,
@@ -60,7 +60,7 @@ def build(settings: Settings) -> tuple[ASGIApp, Health]:
     )
     tokens = [token.get_secret_value() for token in (settings.mcp_api_key, settings.mcp_api_key_previous) if token]
     # From the outside in.
-    entry = RequireToken(OnlyPost(transport), tokens, settings.allow_query_token)
+    entry = RequireToken(OneMessage(transport), tokens, settings.allow_query_token)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette):
@@ -80,22 +80,6 @@ def build(settings: Settings) -> tuple[ASGIApp, Health]:
             await probes(scope, receive, send)
 
     return app, health
-
-
-class OnlyPost:
-    """Answers everything but POST with 405 at once: there are no streams to open and no sessions to end."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] != "POST":
-            await JSONResponse({"error": "method_not_allowed", "message": "send MCP messages by POST"}, 405, {"Allow": "POST"})(scope, receive, send)
-            return
-        if scope["type"] == "http":
-            # httptools leaves white space behind a header's value, which the revision 2026-07-28 compares with the body.
-            scope["headers"] = [(name, value.strip()) for name, value in scope["headers"]]
-        await self.app(scope, receive, send)
 
 
 class Server(MCPServer):

@@ -49,7 +49,8 @@ class ScrubbingFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send all logs, scrubbed, to standard error at `level`."""
+    """Send all logs, scrubbed, to standard error: ours at `level`, those of libraries from WARNING on unless we debug."""
     handler = logging.StreamHandler()
     handler.setFormatter(ScrubbingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level="DEBUG" if level == "DEBUG" else "WARNING", handlers=[handler], force=True)
+    logging.getLogger("litemaas_mcp").setLevel(level)
