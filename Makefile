@@ -1,0 +1,46 @@
+# Every line of a target is a command that a person could type; each target makes or updates .venv first (scripts/setup).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint bench down lock clean
+
+LITELLM_VERSION ?= 1.106.2
+BIN := .venv/bin
+
+help:  ## explain every target
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+setup:
+	@scripts/setup
+
+demo: setup  ## start LiteMaaS's MCP server beside a real LiteLLM and PostgreSQL, ask it 16 questions (LITELLM_VERSION=1.81.0, SHOW_TOKEN=1)
+	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_litellm_version=$(LITELLM_VERSION)
+	@$(BIN)/python tests/questions
+
+down: setup  ## stop what `make demo` started; with PURGE=1 remove its data too
+	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_state=$(if $(PURGE),absent,stopped)
+
+test: setup  ## every test but the long ones, against a stack of their own (KEEP_STACK=1 leaves it running)
+	$(BIN)/pytest
+
+test-long: setup  ## the long tests, with both LiteLLM versions; the result is written to docs/test-long.md
+	$(BIN)/python scripts/test_long.py
+
+bench: setup  ## measure the server against its baselines; the result is written to docs/benchmarks.md
+	$(BIN)/python tests/benchmarks
+
+lint: setup  ## check formatting, style and packaging
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/ansible-lint --offline
+	$(BIN)/antsibull-changelog lint
+	$(BIN)/shellcheck scripts/setup .ci/run
+	$(BIN)/hadolint server/Containerfile
+
+lock: setup  ## renew requirements-dev.lock and the server's locks from their sources
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile $(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile $(LOCK) --python-version 3.12 server/pyproject.toml -o server/requirements.lock
+LOCK := --quiet --upgrade --universal --generate-hashes --no-annotate
+
+clean:  ## remove .venv and the tools' caches; stacks stay (see `make down PURGE=1`)
+	rm -rf .venv .ansible .pytest_cache .ruff_cache tests/output
