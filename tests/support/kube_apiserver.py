@@ -124,7 +124,13 @@ def _create_pods(client: httpx.Client) -> None:
     for name, owner, _, phase, differs in PODS:
         kind, _, owner_name = owner.partition("/")
         api = "batch/v1" if kind == "Job" else "apps/v1"
-        reference = {"apiVersion": api, "kind": kind, "name": owner_name, "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, owner)), "controller": True}
+        reference = {
+            "apiVersion": api,
+            "kind": kind,
+            "name": owner_name,
+            "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, owner)),
+            "controller": True,
+        }
         app = owner_name.rsplit("-", 1)[0] if kind != "StatefulSet" else owner_name
         pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
         post(
@@ -178,7 +184,8 @@ def _record(client: httpx.Client) -> dict:
     return {
         "recorded_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "kubernetes": version,
-        "tokens": {"reader": READER, "stranger": STRANGER},
+        "namespace": NAMESPACE,
+        "tokens": {"admin": ADMIN, "reader": READER, "stranger": STRANGER},
         "list": listed,
         "forbidden": refusal(STRANGER),
         "unauthorized": refusal("wrong"),

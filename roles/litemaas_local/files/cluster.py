@@ -38,15 +38,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        user = next((user for user, known in self.recording["tokens"].items() if token == known), None)
         namespace = re.fullmatch(r"/api/v1/namespaces/([^/]+)/pods", url.path)
-        if token not in self.recording["tokens"].values():
+        if user is None:
             self._send(401, self.recording["unauthorized"])
-        elif token != self.recording["tokens"]["reader"]:
-            self._send(403, self.recording["forbidden"])
-        elif namespace:
+        elif not namespace:
+            self._send(404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+        elif user == "admin" or (user == "reader" and namespace[1] == self.recording["namespace"]):
             self._send(200, self._page(namespace[1], {name: values[0] for name, values in parse_qs(url.query).items()}))
         else:
-            self._send(404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+            self._send(403, self.recording["forbidden"])
 
     def _page(self, namespace: str, query: dict) -> dict:
         pods = [pod for pod in self.recording["list"]["items"] if pod["metadata"]["namespace"] == namespace]

@@ -23,7 +23,9 @@ async def check(settings: Settings) -> int:
     }
     if backends.litemaas:
         questions["LiteMaaS"] = backends.litemaas.describe()
-    results = await asyncio.gather(*(asyncio.wait_for(question, settings.tool_timeout) for question in questions.values()), return_exceptions=True)
+    results = await asyncio.gather(
+        *(asyncio.wait_for(question, settings.tool_timeout) for question in questions.values()), return_exceptions=True
+    )
     await backends.stop()
     for name, result in zip(questions, results, strict=True):
         failed = isinstance(result, BaseException)

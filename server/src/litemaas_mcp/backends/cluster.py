@@ -54,7 +54,9 @@ class Cluster:
         except TimeoutError:
             raise Unavailable(f"The Kubernetes API did not answer within {self._timeout:g} s.") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable("The Kubernetes API can't be reached: check the server's network and, outside a cluster, KUBECONFIG.") from error
+            raise Unavailable(
+                "The Kubernetes API can't be reached: check the server's network and, outside a cluster, KUBECONFIG."
+            ) from error
 
     async def _all_pages(self, api: Any) -> list[dict[str, Any]]:
         pods: list[dict[str, Any]] = []
@@ -86,7 +88,8 @@ class Cluster:
                     config.load_incluster_config(client_configuration=configuration)
                 elif os.environ.get("KUBECONFIG"):
                     try:
-                        await config.load_kube_config(client_configuration=configuration)
+                        # Named, because the library looks at the variable only when it is imported.
+                        await config.load_kube_config(config_file=os.environ["KUBECONFIG"], client_configuration=configuration)
                     except (config.ConfigException, OSError) as error:
                         raise Failure(f"KUBECONFIG can't be used: {error}") from error
                 else:

@@ -87,7 +87,9 @@ class Tool:
         return CallToolResult(content=[TextContent(type="text", text=visible(answer.text()))], structured_content=structured)
 
 
-def tool(*, title: str, writes: bool = False, destructive: bool = False, idempotent: bool = True) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
+def tool(
+    *, title: str, writes: bool = False, destructive: bool = False, idempotent: bool = True
+) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
     """Declare a tool. Reading is the default; a tool that `writes` is hidden and refused in read-only mode."""
     annotations = ToolAnnotations(
         title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=False

@@ -47,6 +47,8 @@ class PodStatus(Answer):
             f"{self.total} pods in namespace {self.namespace} at {self.as_of:%Y-%m-%d %H:%M} UTC: {self.ready} ready, {self.not_ready} not ready, "
             f"{self.completed} completed; {self.restarted_24h} restarted in the last 24 hours."
         )
+        if not self.total:
+            return f"{head}\nIf there should be some, check NAMESPACE in the server's environment."
         lines = [_line(pod) for pod in self.pods]
         if self.truncated:
             lines.append(f"Cut: {len(self.pods)} of {self.total} pods are shown, those that need attention first; the counts are over all.")
@@ -101,7 +103,9 @@ def _reason(metadata: dict[str, Any], status: dict[str, Any], containers: list[d
     if "deletionTimestamp" in metadata:
         return "Terminating"
     states = [state for container in containers for state in container.get("state", {}).values()]
-    reasons = [state.get("reason") for state in states if state.get("reason") not in (None, "Completed", "PodInitializing", "ContainerCreating")]
+    reasons = [
+        state.get("reason") for state in states if state.get("reason") not in (None, "Completed", "PodInitializing", "ContainerCreating")
+    ]
     reasons += [status.get("reason"), conditions.get("PodScheduled", {}).get("reason"), conditions.get("Ready", {}).get("reason")]
     reasons += [state.get("reason") for state in states]
     return next(filter(None, reasons), None)
