@@ -14,11 +14,11 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-
 from litemaas_mcp.backends import cluster as cluster_module
 from litemaas_mcp.backends.cluster import Cluster
 from litemaas_mcp.errors import Failure, Unavailable
 from litemaas_mcp.tools.pods import LIMIT, get_pod_status
+
 from tests.support.kube_apiserver import ADMIN, NAMESPACE, PODS, READER, STRANGER, kube_apiserver, kubeconfig
 from tests.support.server import free_port
 

@@ -35,14 +35,16 @@ ERROR = {"exitCode": 1, "reason": "Error"}
 PODS: list[tuple[str, str, float, str, dict]] = [
     ("litellm-6c9f7d5b8-2xkqp", "ReplicaSet/litellm-6c9f7d5b8", 212.4, "Running", {}),
     ("litellm-6c9f7d5b8-8wzjn", "ReplicaSet/litellm-6c9f7d5b8", 212.4, "Running", {"restarts": 1, "ended": (2.1, OOM)}),
-    ("litellm-6c9f7d5b8-vn4tf", "ReplicaSet/litellm-6c9f7d5b8", 0.3, "Pending", {"unschedulable": "0/6 nodes are available: 6 Insufficient memory."}),
+    ("litellm-6c9f7d5b8-vn4tf", "ReplicaSet/litellm-6c9f7d5b8", 0.3, "Pending",
+     {"unschedulable": "0/6 nodes are available: 6 Insufficient memory."}),
     ("litellm-backend-5d4b9c7f4-mq7lr", "ReplicaSet/litellm-backend-5d4b9c7f4", 98.0, "Running", {}),
     ("litellm-backend-79cf8bd6c-tx2sd", "ReplicaSet/litellm-backend-79cf8bd6c", 1.2, "Running",
      {"restarts": 14, "ended": (0.05, ERROR), "waiting": "CrashLoopBackOff"}),
     ("litellm-frontend-7b6d8f9c5-4hjkl", "ReplicaSet/litellm-frontend-7b6d8f9c5", 98.0, "Running", {}),
     ("litellm-frontend-7b6d8f9c5-9pqrs", "ReplicaSet/litellm-frontend-7b6d8f9c5", 98.0, "Running", {}),
     ("litellm-frontend-7b6d8f9c5-zt5wx", "ReplicaSet/litellm-frontend-7b6d8f9c5", 98.0, "Running", {}),
-    ("litellm-postgres-0", "StatefulSet/litellm-postgres", 720.5, "Running", {"restarts": 2, "ended": (319.7, {"exitCode": 0, "reason": "Completed"})}),
+    ("litellm-postgres-0", "StatefulSet/litellm-postgres", 720.5, "Running",
+     {"restarts": 2, "ended": (319.7, {"exitCode": 0, "reason": "Completed"})}),
     ("litellm-redis-0", "StatefulSet/litellm-redis", 720.5, "Running", {}),
     ("litemaas-key-cleanup-29384760-x7k2m", "Job/litemaas-key-cleanup-29384760", 5.9, "Succeeded", {}),
     ("litemaas-mcp-84c7f9b6d-6lmnv", "ReplicaSet/litemaas-mcp-84c7f9b6d", 40.0, "Running", {}),
@@ -83,7 +85,7 @@ def kube_apiserver(assets: Path) -> Iterator[httpx.Client]:
                 raise RuntimeError(f"kube-apiserver is not ready:\n{(work / 'log').read_text()[-2000:]}")
             time.sleep(0.3)
         client = stack.enter_context(
-            httpx.Client(base_url=f"https://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False)  # noqa: S501
+            httpx.Client(base_url=f"https://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False)
         )
         _create_pods(client)
         yield client
@@ -200,7 +202,7 @@ def _free_ports(count: int) -> list[int]:
 
 def _ready(port: int) -> bool:
     try:
-        return httpx.get(f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False).status_code == 200  # noqa: S501
+        return httpx.get(f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False).status_code == 200
     except httpx.HTTPError:
         return False
 

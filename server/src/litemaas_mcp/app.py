@@ -123,6 +123,5 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 
 def _complaint(problem: ErrorDetails) -> str:
     field = ".".join(map(str, problem["loc"])) or "arguments"
-    return f"{field}: {problem['msg'].removeprefix('Value error, ')}" + (
-        "" if problem["type"] == "missing" else f" (got {problem['input']!r:.80})"
-    )
+    got = "" if problem["type"] == "missing" else f" (got {problem['input']!r:.80})"
+    return f"{field}: {problem['msg'].removeprefix('Value error, ')}{got}"

@@ -14,7 +14,8 @@ _known = re.compile(r"(?!)")
 _SHAPES = re.compile(r"\b(?:sk-|ltm_admin_)[\w.-]{6,}|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)|(?<=[?&]token=)[^&\s\"']+")
 # Control characters but tab and line ends; zero-width, bidirectional and other invisible formatting characters.
 _INVISIBLE = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f"
+    r"\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 
 

@@ -26,16 +26,10 @@ class Settings(BaseSettings):
 
     litellm_api_url: str = Field(description="LiteLLM's address, such as `http://litellm:4000`")
     litellm_api_key: SecretStr = Field(description="LiteLLM's master key, or another key with the role proxy_admin")
-    database_url: SecretStr = Field(
-        description="PostgreSQL URL of LiteLLM's tables; a role that may only SELECT is enough (`create-reader`)"
-    )
-    litemaas_database_url: SecretStr | None = Field(
-        None, description="PostgreSQL URL of LiteMaaS's own tables, where they are in another database"
-    )
+    database_url: SecretStr = Field(description="PostgreSQL URL of LiteLLM's tables, best with the role that `create-reader` makes")
+    litemaas_database_url: SecretStr | None = Field(None, description="PostgreSQL URL of LiteMaaS's own tables, if in another database")
     mcp_api_key: SecretStr = Field(description="the token that clients must present; the server refuses to start without")
-    mcp_api_key_previous: SecretStr | None = Field(
-        None, description="a second token that is accepted too, while clients move to the new one"
-    )
+    mcp_api_key_previous: SecretStr | None = Field(None, description="a second accepted token, while clients move to the new one")
     namespace: str = Field("litemaas", description="the Kubernetes namespace whose pods are reported")
     litemaas_api_url: str | None = Field(None, description="LiteMaaS's backend; set, budget updates go through to its own user rows")
     litemaas_admin_key: SecretStr | None = Field(None, description="LiteMaaS admin key (`ltm_admin_…`); needed with LITEMAAS_API_URL")
@@ -47,9 +41,7 @@ class Settings(BaseSettings):
     allow_query_token: bool = Field(True, description="accept the token as `?token=` in the URL, beside the Authorization header")
     read_only: bool = Field(False, description="hide and refuse every tool that writes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what goes to standard error")
-    ssl_ca_file: str | None = Field(
-        None, description="PEM file of certificate authorities trusted for LiteLLM's and LiteMaaS's HTTPS, beside the system's"
-    )
+    ssl_ca_file: str | None = Field(None, description="PEM file of authorities trusted for LiteLLM's and LiteMaaS's HTTPS")
     tool_timeout: Seconds = Field(30, description="seconds that one tool call may take in all")
     database_timeout: Seconds = Field(10, description="seconds that one database query may take")
     litellm_timeout: Seconds = Field(10, description="seconds that one LiteLLM request may take")

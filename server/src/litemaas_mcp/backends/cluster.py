@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from litemaas_mcp.errors import Failure, Unavailable
 from litemaas_mcp.settings import Settings
 
 PAGE = 500  # pods in one answer of the API server
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 class Cluster:
@@ -84,7 +83,7 @@ class Cluster:
             kubernetes, config = await asyncio.to_thread(_import)
             if self._client is None:
                 configuration = kubernetes.Configuration()
-                if SERVICE_ACCOUNT.exists():
+                if os.path.exists(SERVICE_ACCOUNT):  # noqa: ASYNC240 (a file in memory)
                     config.load_incluster_config(client_configuration=configuration)
                 elif os.environ.get("KUBECONFIG"):
                     try:

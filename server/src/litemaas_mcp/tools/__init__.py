@@ -53,13 +53,13 @@ class Tool:
     def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[Answer]:
         return self.fn(*args, **kwargs)
 
-    def bind(self, backends: Any, timeout: float) -> sdk.Tool:
-        """Return the SDK's tool that answers from these backends within `timeout` seconds."""
+    def bind(self, backends: Any, deadline: float) -> sdk.Tool:
+        """Return the SDK's tool that answers from these backends within `deadline` seconds."""
         first, *parameters = inspect.signature(self.fn, eval_str=True).parameters.values()
 
         async def call(**arguments: Any) -> CallToolResult:
             started = time.perf_counter()
-            result = await self._run(timeout, {first.name: backends, **arguments})
+            result = await self._run(deadline, {first.name: backends, **arguments})
             log.info("%s %s %.0f ms", self.name, "failed" if result.is_error else "answered", 1000 * (time.perf_counter() - started))
             return result
 
@@ -72,14 +72,14 @@ class Tool:
         bound.fn_metadata.output_schema = plain_schema(answer.model_json_schema(mode="serialization", by_alias=True))
         return bound
 
-    async def _run(self, timeout: float, arguments: dict[str, Any]) -> CallToolResult:
+    async def _run(self, deadline: float, arguments: dict[str, Any]) -> CallToolResult:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(deadline):
                 answer = await self.fn(**arguments)
         except Failure as failure:
             return _error(str(failure))
         except TimeoutError:
-            return _error(f"{self.name} took longer than {timeout:g} s and was stopped. Ask for less, or try again later.")
+            return _error(f"{self.name} took longer than {deadline:g} s and was stopped. Ask for less, or try again later.")
         except Exception:
             log.exception("%s raised", self.name)
             return _error(f"{self.name} failed inside the server. The cause is in the server's log.")

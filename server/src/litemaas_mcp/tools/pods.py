@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from litemaas_mcp.backends import Backends
 from litemaas_mcp.tools import Answer, tool
 
+# Reasons of a container's state that say nothing about what is wrong.
+BLAND = ("Completed", "PodInitializing", "ContainerCreating")
 LIMIT = 200  # pods in one answer; what needs attention comes first, so that a cut never hides it
 
 
@@ -44,8 +46,8 @@ class PodStatus(Answer):
 
     def text(self) -> str:
         head = (
-            f"{self.total} pods in namespace {self.namespace} at {self.as_of:%Y-%m-%d %H:%M} UTC: {self.ready} ready, {self.not_ready} not ready, "
-            f"{self.completed} completed; {self.restarted_24h} restarted in the last 24 hours."
+            f"{self.total} pods in namespace {self.namespace} at {self.as_of:%Y-%m-%d %H:%M} UTC: {self.ready} ready, "
+            f"{self.not_ready} not ready, {self.completed} completed; {self.restarted_24h} restarted in the last 24 hours."
         )
         if not self.total:
             return f"{head}\nIf there should be some, check NAMESPACE in the server's environment."
@@ -102,13 +104,10 @@ def _reason(metadata: dict[str, Any], status: dict[str, Any], containers: list[d
     """The most telling of the reasons that Kubernetes gives, as kubectl would choose."""
     if "deletionTimestamp" in metadata:
         return "Terminating"
-    states = [state for container in containers for state in container.get("state", {}).values()]
-    reasons = [
-        state.get("reason") for state in states if state.get("reason") not in (None, "Completed", "PodInitializing", "ContainerCreating")
-    ]
-    reasons += [status.get("reason"), conditions.get("PodScheduled", {}).get("reason"), conditions.get("Ready", {}).get("reason")]
-    reasons += [state.get("reason") for state in states]
-    return next(filter(None, reasons), None)
+    states = [state.get("reason") for container in containers for state in container.get("state", {}).values()]
+    telling = [reason for reason in states if reason not in BLAND]
+    whole = [status.get("reason"), conditions.get("PodScheduled", {}).get("reason"), conditions.get("Ready", {}).get("reason")]
+    return next(filter(None, [*telling, *whole, *states]), None)
 
 
 def _finished(terminated: dict[str, Any]) -> datetime:
