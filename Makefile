@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 LITELLM_VERSION ?= 1.106.2
 BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:  ## explain every target
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
