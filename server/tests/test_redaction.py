@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 
 import pytest
@@ -71,11 +72,18 @@ def test_tracebacks_are_scrubbed_too():
     assert "canary" not in stream.getvalue().replace('raise ValueError("the canary', "").replace('"canary"', "")
 
 
-@pytest.mark.parametrize("character", ["\u200b", "\u202e", "\u2066", "\ufeff", "\x00", "\x1b", "\u00ad", "\U000e0041"])
-def test_invisible_characters_are_stripped_from_every_string(character):
-    assert redaction.visible({"pods": [{"name": f"lite{character}llm"}]}) == {"pods": [{"name": "litellm"}]}
+INVISIBLE = ["\u200b", "\u202e", "\u2066", "\ufeff", "\x00", "\x1b", "\x7f", "\u00ad", "\U000e0041"]
 
 
-@pytest.mark.parametrize("text", ["line\nline\ttab", "José Ångström 李雷 🚀", "a\u00a0b"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("character", INVISIBLE)
+def test_invisible_characters_are_stripped_from_every_string(character, ascii_only):
+    document = json.dumps({"pods": [{"name": f"lite{character}llm"}], "restarts": 3}, ensure_ascii=ascii_only)
+    assert redaction.visible_json(document) == {"pods": [{"name": "litellm"}], "restarts": 3}
+    assert redaction.visible(f"lite{character}llm") == "litellm"
+
+
+@pytest.mark.parametrize("text", ["line\nline\ttab", "José Ångström 李雷 🚀", "a\u00a0b", "back\\u200bslash"])
 def test_visible_text_is_left_alone(text):
     assert redaction.visible(text) == text
+    assert redaction.visible_json(json.dumps([text])) == [text]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
+
+from pydantic_core import from_json
 
 _secrets: set[str] = set()
 _known = re.compile(r"(?!)")
@@ -35,13 +38,26 @@ def scrub(text: str) -> str:
     return _SHAPES.sub("***", _known.sub("***", text))
 
 
-def visible(value):
-    """Return a JSON value with invisible characters removed from every string in it: names from pods and rows are not ours."""
+def visible(text: str) -> str:
+    """Return the text without invisible characters: names from pods and rows are not ours."""
+    return text if text.isprintable() else _INVISIBLE.sub("", text)
+
+
+def visible_json(document: str) -> Any:
+    """Return the value of a JSON document without invisible characters in any of its strings."""
+    value = from_json(document)
+    # Most answers are plain ASCII, in which JSON escapes every control character but this one.
+    if document.isascii() and "\\u" not in document and "\x7f" not in document:
+        return value
+    return _visible_value(value)
+
+
+def _visible_value(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.isprintable() else _INVISIBLE.sub("", value)
+        return visible(value)
     if isinstance(value, dict):
-        return {key: visible(item) for key, item in value.items()}
-    return [visible(item) for item in value] if isinstance(value, list) else value
+        return {key: _visible_value(item) for key, item in value.items()}
+    return [_visible_value(item) for item in value] if isinstance(value, list) else value
 
 
 class ScrubbingFormatter(logging.Formatter):

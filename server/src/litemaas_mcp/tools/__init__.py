@@ -20,7 +20,7 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from litemaas_mcp.errors import Failure
-from litemaas_mcp.redaction import scrub, visible
+from litemaas_mcp.redaction import scrub, visible, visible_json
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Tool:
         except Exception:
             log.exception("%s raised", self.name)
             return _error(f"{self.name} failed inside the server. The cause is in the server's log.")
-        structured = visible(answer.model_dump(mode="json", by_alias=True))
+        structured = visible_json(answer.model_dump_json(by_alias=True))
         return CallToolResult(content=[TextContent(type="text", text=visible(answer.text()))], structured_content=structured)
 
 
