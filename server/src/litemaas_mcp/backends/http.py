@@ -1,0 +1,150 @@
+"""One HTTP API: timeouts, certificates, one retry of a read, and errors in words."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import ssl
+from typing import Any
+
+import httpx
+
+from litemaas_mcp.errors import Failure, Unavailable
+from litemaas_mcp.redaction import scrub
+from litemaas_mcp.settings import SettingsError
+
+log = logging.getLogger(__name__)
+
+CONNECT = 5.0  # seconds
+LONGEST = 300  # characters of another system's error that are passed on
+
+
+class Refused(Failure):
+    """The system answered with an error status; `status` says which."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Api:
+    """Asks one system over HTTP with a bearer token.
+
+    A read that fails because a connection was lost is tried once more; a write never is. Redirects are not followed: they
+    would carry the token elsewhere.
+    """
+
+    name: str  # how errors call the system
+    key_name: str  # the variable that holds its key
+
+    def __init__(self, url: str, key: str, timeout: float, ca_file: str | None) -> None:
+        self._url, self._key, self._timeout = url, key, timeout
+        self._verify = _authorities(ca_file) if url.startswith("https:") else False
+        self._client: httpx.AsyncClient | None = None
+
+    async def start(self) -> None:
+        """Get ready; connects at the first question."""
+        self._client = httpx.AsyncClient(
+            base_url=self._url,
+            headers={"Authorization": f"Bearer {self._key}", "User-Agent": "litemaas-mcp"},
+            timeout=httpx.Timeout(self._timeout, connect=CONNECT),
+            verify=self._verify,
+            # Proxy variables are meant for the way out of a cluster, not for the services in it.
+            trust_env=False,
+        )
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        if self._client:
+            await self._client.aclose()
+
+    async def get(self, path: str, *, accept: tuple[int, ...] = (200,), patience: float | None = None, **parameters: Any) -> Any:
+        """Read, and return the JSON that the system answers.
+
+        Args:
+            accept: statuses that are answers.
+            patience: seconds that the system may take, where that is more than usual.
+
+        Raises:
+            Refused: it answered with another status.
+            Unavailable: it can't be reached, refuses our key, fails, or does not answer in time.
+        """
+        return await self._request(
+            "GET", path, accept, patience, params={key: value for key, value in parameters.items() if value is not None}
+        )
+
+    async def write(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        """Write, once. Raises like `get`; after `Unavailable` it is not known whether the write arrived, and the text says so."""
+        try:
+            return await self._request(method, path, (200, 201), None, json=body)
+        except Unavailable as error:
+            raise Unavailable(f"{error} Whether the change arrived is not known: call again to make sure.") from error
+
+    async def _request(self, method: str, path: str, accept: tuple[int, ...], patience: float | None, **content: Any) -> Any:
+        assert self._client, "start() was not called"
+        limits = httpx.Timeout(patience or self._timeout, connect=CONNECT)
+        try:
+            try:
+                response = await self._client.request(method, path, timeout=limits, **content)
+            except (httpx.NetworkError, httpx.RemoteProtocolError) as lost:
+                if method != "GET":
+                    raise
+                log.info("%s: asking again after %r", self.name, lost)
+                response = await self._client.request(method, path, timeout=limits, **content)
+        except httpx.ConnectTimeout as error:
+            raise Unavailable(f"{self.name} can't be reached at {self._url}: no connection within {CONNECT:g} s.") from error
+        except httpx.TimeoutException as error:
+            raise Unavailable(f"{self.name} did not answer within {patience or self._timeout:g} s.") from error
+        except httpx.TransportError as error:
+            raise Unavailable(f"{self.name} can't be reached at {self._url}. Ask again when it is back.") from error
+        if response.status_code in accept:
+            try:
+                return response.json()
+            except ValueError as error:
+                raise Unavailable(f"{self.name} did not answer with JSON: check its address, {self._url}.") from error
+        return self._refuse(response)
+
+    def _refuse(self, response: httpx.Response) -> Any:
+        if response.status_code in (401, 403):
+            # The body may tell parts of the key.
+            raise Unavailable(f"{self.name} refuses the server's key: check {self.key_name}, which must be an administrator's.")
+        text = message(response)
+        if response.status_code >= 500:
+            raise Unavailable(f"{self.name} failed with HTTP {response.status_code}: {text}")
+        raise Refused(f"{self.name} refused with HTTP {response.status_code}: {text}", response.status_code)
+
+
+def _authorities(ca_file: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(f"SSL_CA_FILE: {ca_file} holds no certificates in PEM form that can be read") from error
+    return context
+
+
+def message(response: httpx.Response) -> str:
+    """Return the error text of an answer: `error.message` (often the repr of a dict), `detail`, or a list of validation errors."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.reason_phrase
+    found = body.get("error") or body.get("detail") or body.get("message") or body if isinstance(body, dict) else body
+    while isinstance(found, dict):
+        found = found.get("message") or found.get("error") or str(found)
+        if isinstance(found, str) and found.startswith("{"):
+            try:
+                found = ast.literal_eval(found)
+            except (ValueError, SyntaxError):
+                break
+    if isinstance(found, list):
+        found = "; ".join(f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" for item in found if isinstance(item, dict))
+    return brief(str(found))
+
+
+def brief(text: str) -> str:
+    """Return another system's error in one short line, without secrets and without its stack trace."""
+    line = " ".join(text.partition("stack trace:")[0].partition("Traceback (most recent call last)")[0].split())
+    line = scrub(line)
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

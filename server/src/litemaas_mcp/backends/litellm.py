@@ -1,0 +1,66 @@
+"""LiteLLM's HTTP API: which models it serves, whether they answer, and the one write, a user's budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litemaas_mcp.backends.http import Api, Refused
+from litemaas_mcp.errors import Failure, Unavailable
+from litemaas_mcp.settings import Settings
+
+
+class LiteLLM(Api):
+    """LiteLLM as its administrator. Every method raises `Unavailable` when LiteLLM is down, too slow, or refuses our key."""
+
+    name = "LiteLLM"
+    key_name = "LITELLM_API_KEY"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            settings.litellm_api_url, settings.litellm_api_key.get_secret_value(), settings.litellm_timeout, settings.ssl_ca_file
+        )
+        self._model_health_timeout = settings.model_health_timeout
+
+    async def ping(self) -> bool:
+        """Whether LiteLLM is ready, its database included."""
+        try:
+            answer = await self.get("/health/readiness")
+        except Failure:
+            return False
+        # LiteLLM goes on answering 200 for a while when it has lost its database, and then says so here.
+        return isinstance(answer, dict) and answer.get("db") in ("connected", None)
+
+    async def describe(self) -> str:
+        """Say what LiteLLM serves: this needs its key, unlike `ping`."""
+        return f"{self._url}: {len({model['model_name'] for model in await self.deployments()})} models"
+
+    async def deployments(self) -> list[dict[str, Any]]:
+        """Every deployment (model_name, litellm_params without secrets, model_info); those of one name share its load."""
+        return (await self.get("/model/info"))["data"]
+
+    async def model_health(self, model: str | None) -> dict[str, Any]:
+        """Check one model or all, now, by asking their providers (healthy_endpoints, unhealthy_endpoints).
+
+        An unknown model answers like a model without endpoints, and is remembered: look the name up first.
+        """
+        try:
+            # 1.106 answers 503, with the same body, when one model was asked for and is unhealthy.
+            return await self.get("/health", accept=(200, 503), patience=self._model_health_timeout, model=model)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error} Live checks wait for every provider: ask for one model, or pass live=false for the last stored checks."
+            ) from error
+
+    async def user(self, user_id: str) -> dict[str, Any] | None:
+        """The user of this id; None when there is none."""
+        try:
+            user = (await self.get("/user/info", user_id=user_id)).get("user_info")
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+        return user if user and user.get("user_id") == user_id else None
+
+    async def update_user(self, user_id: str, changes: dict[str, Any]) -> None:
+        """Change an existing user. LiteLLM creates an unknown one: look it up before, and again after."""
+        await self.write("POST", "/user/update", {"user_id": user_id, **changes})
