@@ -1,0 +1,77 @@
+"""The stack that the tests run against: a LiteLLM, its databases and our server, brought up by the playbook."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+LOCAL = ROOT / ".local"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--litellm-version", default="1.106.2", help="the LiteLLM that the tests' stack runs (default: %(default)s)")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What stack.json says; the URLs and tokens in it are secrets of this machine."""
+
+    litellm_version: str
+    mcp_url: str
+    mcp_token: str
+    litellm_url: str
+    litellm_master_key: str
+    stub_url: str
+    database_url: str  # LiteLLM's database, as its owner
+    database_readonly_url: str
+    litemaas_database_url: str  # LiteMaaS's database, as its owner
+    litemaas_readonly_url: str
+    seeded_on: str  # YYYY-MM-DD, UTC
+    kubeconfig: str
+    namespace: str
+    postgres_data: str
+    pids: dict[str, int]
+
+    @classmethod
+    def read(cls, file: Path) -> Stack:
+        written = json.loads(file.read_text())
+        return cls(**{field.name: written[field.name] for field in fields(cls)})
+
+
+def playbook(name: str, state: str, **variables: str) -> None:
+    """Runs the demo's playbook for a stack of that name; its steps go to the terminal."""
+    variables = {"litemaas_local_name": name, "litemaas_local_state": state} | variables
+    command = [Path(sys.executable).with_name("ansible-playbook"), "playbooks/demo.yml"]
+    command += [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, check=True)
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack .local/test-<version>. It is stopped at the end, data kept; KEEP_STACK=1 leaves it running.
+
+    One pytest at a time: a second one waits here until the first is done.
+    """
+    version = request.config.getoption("--litellm-version")
+    name = f"test-{version}"
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with capture.global_and_fixture_disabled():
+            print(flush=True)
+            playbook(name, "started", litemaas_local_litellm_version=version)
+        yield Stack.read(LOCAL / name / "stack.json")
+        if not os.environ.get("KEEP_STACK"):
+            with capture.global_and_fixture_disabled():
+                print(flush=True)
+                playbook(name, "stopped")

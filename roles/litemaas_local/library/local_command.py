@@ -1,0 +1,61 @@
+#!/usr/bin/python
+"""Runs a program that needs secrets and reports its progress to a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.local_log import end_of
+
+DOCUMENTATION = r"""
+module: local_command
+short_description: A program with secrets in its environment and its progress in a log
+description:
+  - Ansible's own command would show the secrets to every user of the machine, as it puts the task's environment on a command line.
+options:
+  argv: {description: Program and arguments, type: list, elements: str, required: true}
+  environment: {description: Added to its environment, type: dict, default: {}}
+  secret_environment: {description: The part of its environment that no output may show, type: dict, default: {}}
+  log: {description: Where its standard error goes, type: path, required: true}
+author: The rhpds.litemaas authors
+"""
+
+RETURN = r"""
+answer: {description: The JSON object in the last line of its standard output; its changed is the task's, returned: success, type: dict}
+"""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "argv": {"type": "list", "elements": "str", "required": True},
+            "environment": {"type": "dict", "default": {}},
+            "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+            "log": {"type": "path", "required": True},
+        },
+    )
+    argv, secrets, log = module.params["argv"], module.params["secret_environment"], module.params["log"]
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        try:
+            done = subprocess.run(
+                argv,
+                env=os.environ | module.params["environment"] | secrets,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                text=True,
+                check=False,
+            )
+        except OSError as error:
+            module.fail_json(msg=f"{argv[0]} could not be run: {error}")
+    if done.returncode:
+        module.fail_json(msg=f"{' '.join(argv)} ended with code {done.returncode}. {end_of(log, secrets)}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    module.exit_json(changed=answer["changed"], answer=answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+#!/usr/bin/python
+"""What this machine offers a local stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: local_machine
+short_description: What this machine offers a local stack
+options:
+  folder: {description: The stack's folder, type: path, required: true}
+  node_minimum: {description: Oldest major version of Node.js that will do, type: int, required: true}
+  postgres_minimum: {description: Oldest major version of PostgreSQL that will do, type: int, required: true}
+author: The rhpds.litemaas authors
+"""
+
+RETURN = r"""
+python: {description: Major and minor version of the Python that runs this, returned: success, type: str}
+node_bin: {description: The folder of a fitting node and npm, empty when there is none, returned: success, type: str}
+postgres_bin: {description: The folder of the newest fitting PostgreSQL, empty when there is none, returned: success, type: str}
+postgres_user: {description: Who PostgreSQL runs as when we are root (it refuses root), else empty, returned: success, type: str}
+postgres_group: {description: The number of that user's group, else 0, returned: success, type: int}
+reachable: {description: Whether that user can reach the stack's folder, returned: success, type: bool}
+"""
+
+
+def node_bin(minimum: int) -> str:
+    """npm answers for node too: Debian has a node without npm."""
+    npm = shutil.which("npm")
+    if not npm:
+        return ""
+    asked = subprocess.run([npm, "version", "--json"], cwd="/", capture_output=True, text=True, check=False)
+    try:
+        major = int(json.loads(asked.stdout)["node"].split(".")[0])
+    except (ValueError, KeyError):
+        return ""
+    return os.path.dirname(npm) if major >= minimum else ""
+
+
+def postgres_bin(minimum: int) -> str:
+    """The newest of Debian's, which lie beside each other by major version."""
+    found = [path for path in Path("/usr/lib/postgresql").glob("[0-9]*/bin") if (path / "postgres").exists() and (path / "initdb").exists()]
+    fitting = sorted((int(path.parent.name), str(path)) for path in found if int(path.parent.name) >= minimum)
+    return fitting[-1][1] if fitting else ""
+
+
+def unprivileged(module: AnsibleModule) -> str:
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    module.fail_json(msg="PostgreSQL refuses to run as root and there is no user postgres or nobody. Make one: useradd --system postgres")
+
+
+def reaches(user: str, folder: str) -> bool:
+    """Whether the user can enter the folder, asked of the kernel."""
+    asked = subprocess.run(
+        ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups", "test", "-x", folder], cwd="/", check=False
+    )
+    return asked.returncode == 0
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "folder": {"type": "path", "required": True},
+            "node_minimum": {"type": "int", "required": True},
+            "postgres_minimum": {"type": "int", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    if platform.system() != "Linux":
+        module.fail_json(msg=f"The local stack runs on Linux; this is {platform.system()}. A Linux container or virtual machine will do.")
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        module.fail_json(msg=f"LiteLLM needs Python 3.11 to 3.13; this is {platform.python_version()}. Try: apt-get install python3 python3-venv")
+    user = ""
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            module.fail_json(msg="PostgreSQL refuses to run as root, and setpriv is missing. Try: apt-get install util-linux")
+        user = unprivileged(module)
+    module.exit_json(
+        changed=False,
+        python="{}.{}".format(*sys.version_info),
+        node_bin=node_bin(module.params["node_minimum"]),
+        postgres_bin=postgres_bin(module.params["postgres_minimum"]),
+        postgres_user=user,
+        postgres_group=pwd.getpwnam(user).pw_gid if user else 0,
+        reachable=not user or reaches(user, module.params["folder"]),
+    )
+
+
+if __name__ == "__main__":
+    main()
