@@ -38,10 +38,11 @@ lint: setup  ## check formatting, style and packaging
 	$(BIN)/shellcheck scripts/setup .ci/run
 	$(BIN)/hadolint server/Containerfile
 
-lock: setup  ## renew requirements-dev.lock and the server's locks from their sources
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile $(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
-	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile $(LOCK) --python-version 3.12 server/pyproject.toml -o server/requirements.lock
-LOCK := --quiet --upgrade --universal --generate-hashes --no-annotate
+lock: setup  ## renew requirements-dev.lock and the locks of the server's image from their sources
+	$(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
+	$(LOCK) --python-version 3.12 server/pyproject.toml -o server/requirements.lock
+	echo hatchling | $(LOCK) --python-version 3.12 - -o server/requirements-build.lock
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate
 
 clean:  ## remove .venv and the tools' caches; stacks stay (see `make down PURGE=1`)
 	rm -rf .venv .ansible .pytest_cache .ruff_cache tests/output
