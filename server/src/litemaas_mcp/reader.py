@@ -51,7 +51,8 @@ async def grant(url: str, role: str, password: str) -> list[str]:
     """
     dsn, path = normalise_url(url)
     try:
-        connection = await asyncpg.connect(dsn, server_settings=path, timeout=10, command_timeout=60)
+        settings = path | {"default_transaction_read_only": "off", "application_name": "litemaas-mcp create-reader"}
+        connection = await asyncpg.connect(dsn, server_settings=settings, timeout=10, command_timeout=60)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise Failure(
             f"The database can't be reached as administrator: {type(error).__name__}. Check the URL, user and password."
@@ -59,7 +60,7 @@ async def grant(url: str, role: str, password: str) -> list[str]:
     try:
         async with connection.transaction():
             return await _grant(connection, role, password)
-    except asyncpg.InsufficientPrivilegeError as error:
+    except asyncpg.PostgresError as error:
         raise Failure(
             f"The administrator's role may not do this: {error.args[0]}. Use one that may create roles and owns the tables."
         ) from error
@@ -125,9 +126,9 @@ async def _excess(connection: asyncpg.Connection, schema: str, role: str) -> lis
     )
 
 
-def scram(password: str) -> str:
+def scram(password: str, salt: bytes | None = None) -> str:
     """Return what PostgreSQL stores of a password (SCRAM-SHA-256, RFC 5803); given instead of a password it is stored as it is."""
-    salt, iterations = secrets.token_bytes(16), 4096
+    salt, iterations = salt or secrets.token_bytes(16), 4096
     salted = pbkdf2_hmac("sha256", unicodedata.normalize("NFKC", password).encode(), salt, iterations)
     stored = sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")

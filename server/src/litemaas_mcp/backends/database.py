@@ -62,9 +62,14 @@ _GROUPS: dict[Group, str] = {
     "day": "date",
     "provider": "coalesce(nullif(custom_llm_provider, ''), 'unknown')",
 }
-_SUMS = """
-    sum(api_requests)::int8 AS requests, sum(failed_requests)::int8 AS failures, sum(prompt_tokens)::int8 AS prompt_tokens,
-    sum(completion_tokens)::int8 AS completion_tokens, sum(spend) AS total_spend"""
+_COLUMNS = {
+    "requests": "api_requests",
+    "failures": "failed_requests",
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+    "total_spend": "spend",
+}
+_SUMS = ", ".join(f"sum({column}) AS {name}" for name, column in _COLUMNS.items())
 
 
 class Database:
@@ -181,7 +186,8 @@ class Database:
 
         Returns:
             The rows (name; requests, failures, prompt_tokens, completion_tokens, total_spend; `email`, `key_alias` and
-            `user_id` where they apply) and the totals (also `groups`, `first_day`, `last_day`).
+            `user_id` where they apply) and the same sums over all groups, with `groups`, how many there are, and `first_day`,
+            the first one with a record, where `since` is None.
         """
         where, args = ["true"], []
 
@@ -202,23 +208,23 @@ class Database:
             ),
         }.get(group, ("NULL AS email", ""))
         order = "g.name DESC" if group == "day" else "g.total_spend DESC, g.requests DESC, g.name"
+        matching = " AND ".join(where)
+        first_day = "NULL" if since else f"""(SELECT min(date) FROM "LiteLLM_DailyUserSpend" WHERE {matching})"""
+        # The totals come from the groups: adding them up again costs nothing beside reading the rows twice.
+        totals = ", ".join(f"sum(g.{column}) OVER () AS {column}_in_all" for column in _COLUMNS)
         rows = await (await self._litellm()).rows(
-            f"""WITH g AS (
-                SELECT {_GROUPS[group]} AS name, GROUPING({_GROUPS[group]}) = 1 AS is_total,
-                    {_SUMS}, min(date) AS first_day, max(date) AS last_day
-                FROM "LiteLLM_DailyUserSpend" WHERE {" AND ".join(where)}
-                GROUP BY GROUPING SETS (({_GROUPS[group]}), ()))
-            SELECT g.*, count(*) OVER () - 1 AS groups, {label} FROM g {join}
-            ORDER BY is_total DESC, {order} LIMIT {limit + 1}""",
+            f"""WITH g AS (SELECT {_GROUPS[group]} AS name, {_SUMS} FROM "LiteLLM_DailyUserSpend" WHERE {matching} GROUP BY 1)
+            SELECT g.*, count(*) OVER () AS groups, {totals}, {first_day} AS first_day, {label} FROM g {join}
+            ORDER BY {order} LIMIT {limit}""",
             *args,
         )
-        return rows[1:], rows[0]
+        total = rows[0] if rows else {"groups": 0, "first_day": None}
+        return rows, {"groups": total["groups"], "first_day": total["first_day"]} | {c: total.get(f"{c}_in_all", 0) for c in _COLUMNS}
 
     async def daily_totals(self, since: date, until: date) -> list[Row]:
         """Sums and the number of distinct models of each day that has any, both days inclusive, oldest first."""
         return await (await self._litellm()).rows(
-            f"""SELECT date, sum(requests)::int8 AS requests, sum(failures)::int8 AS failures, sum(prompt_tokens)::int8 AS prompt_tokens,
-                sum(completion_tokens)::int8 AS completion_tokens, sum(total_spend) AS total_spend, count(*) AS unique_models
+            f"""SELECT date, {", ".join(f"sum({column}) AS {column}" for column in _COLUMNS)}, count(*) AS unique_models
             FROM (SELECT date, {_GROUPS["model"]} AS model, {_SUMS} FROM "LiteLLM_DailyUserSpend"
                 WHERE date >= $1 AND date <= $2 GROUP BY 1, 2) AS by_model
             GROUP BY date ORDER BY date""",
@@ -298,7 +304,8 @@ class Database:
     async def stored_checks(self, model: str | None = None) -> list[Row]:
         """The last stored health check (model, status, healthy_count, unhealthy_count, checked_at) of each model, or of one."""
         return await (await self._litellm()).rows(
-            """SELECT DISTINCT ON (model_name) model_name AS model, status, healthy_count, unhealthy_count, checked_at AT TIME ZONE 'UTC' AS checked_at
+            """SELECT DISTINCT ON (model_name)
+                model_name AS model, status, healthy_count, unhealthy_count, checked_at AT TIME ZONE 'UTC' AS checked_at
             FROM "LiteLLM_HealthCheckTable"
             WHERE $1::text IS NULL OR model_name = $1 ORDER BY model_name, checked_at DESC""",
             model,

@@ -35,8 +35,9 @@ class Usage(Row):
 
     @classmethod
     def sums(cls, row: dict[str, Any]) -> dict[str, Any]:
-        sums = {name: row[name] or 0 for name in ("requests", "failures", "prompt_tokens", "completion_tokens")}
-        return sums | {"total_tokens": sums["prompt_tokens"] + sums["completion_tokens"], "total_spend": row["total_spend"] or 0.0}
+        """The fields' values from the database's columns, where sums of integers are numerics."""
+        sums = {name: int(row[name]) for name in ("requests", "failures", "prompt_tokens", "completion_tokens")}
+        return sums | {"total_tokens": sums["prompt_tokens"] + sums["completion_tokens"], "total_spend": row["total_spend"]}
 
     def sentence(self) -> str:
         failed = f"{count(self.failures)} failed"
