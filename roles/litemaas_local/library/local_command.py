@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 
@@ -14,7 +13,8 @@ DOCUMENTATION = r"""
 module: local_command
 short_description: A program with secrets in its environment and its progress in a log
 description:
-  - Ansible's own command would show the secrets to every user of the machine, as it puts the task's environment on a command line.
+  - As with Ansible's own command, the task says with changed_when whether it changed anything. But that one would show the secrets
+    to every user of the machine, as it puts the task's environment on a command line.
 options:
   argv: {description: Program and arguments, type: list, elements: str, required: true}
   environment: {description: Added to its environment, type: dict, default: {}}
@@ -24,7 +24,7 @@ author: The rhpds.litemaas authors
 """
 
 RETURN = r"""
-answer: {description: The JSON object in the last line of its standard output; its changed is the task's, returned: success, type: dict}
+stdout_lines: {description: Its standard output, returned: success, type: list}
 """
 
 
@@ -53,8 +53,7 @@ def main() -> None:
             module.fail_json(msg=f"{argv[0]} could not be run: {error}")
     if done.returncode:
         module.fail_json(msg=f"{' '.join(argv)} ended with code {done.returncode}. {end_of(log, secrets)}")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    module.exit_json(changed=answer["changed"], answer=answer)
+    module.exit_json(changed=True, stdout_lines=done.stdout.splitlines())
 
 
 if __name__ == "__main__":
