@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import time
-from datetime import UTC, datetime
 
 import gateway
 import history
@@ -30,7 +29,7 @@ def main() -> None:
     if missing := [name for name, value in environment.items() if not value]:
         raise SystemExit(f"seed: set {', '.join(missing)}")
     started = time.monotonic()
-    today = datetime.now(UTC).date()
+    today = history.now().date()
     with (
         psycopg.connect(environment["DATABASE_URL"]) as litellm_database,
         psycopg.connect(environment["LITEMAAS_DATABASE_URL"]) as own_database,

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS subscriptions (
 );
 CREATE TABLE IF NOT EXISTS api_keys (
     id uuid PRIMARY KEY, user_id uuid NOT NULL REFERENCES users(id) ON DELETE CASCADE, name varchar(255),
-    key_hash varchar(255) UNIQUE NOT NULL, key_prefix varchar(20) NOT NULL, lite_llm_key_value varchar(255), litellm_key_alias varchar(255), max_budget numeric(10,2),
+    key_hash varchar(255) UNIQUE NOT NULL, key_prefix varchar(20) NOT NULL,
+    lite_llm_key_value varchar(255), litellm_key_alias varchar(255), max_budget numeric(10,2),
     current_spend numeric(10,2) DEFAULT 0, budget_duration varchar(20), tpm_limit integer, rpm_limit integer, expires_at timestamptz,
     is_active boolean DEFAULT true, created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now()
 );
