@@ -1,0 +1,128 @@
+"""create-reader: run against the stack's databases under a role of the test's own."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import uuid
+
+import psycopg
+import pytest
+from litemaas_mcp.backends.database import LITELLM_COLUMNS, LITEMAAS_COLUMNS
+from litemaas_mcp.reader import scram
+
+from tests.support.server import COMMAND
+
+PASSWORD = "p@ss/w#rd 'quoted\" %41"
+
+
+@pytest.fixture
+def role(owner, litemaas_owner):
+    name = f"reader_{uuid.uuid4().hex[:12]}"
+    yield name
+    if owner.execute("SELECT true FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+        for connection in (owner, litemaas_owner):
+            connection.execute(f"DROP OWNED BY {name}")
+        owner.execute(f"DROP ROLE {name}")
+
+
+def create_reader(stack, role: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    admin = {
+        "ADMIN_DATABASE_URL": stack.database_url,
+        "LITEMAAS_ADMIN_DATABASE_URL": stack.litemaas_database_url,
+        "READER_PASSWORD": PASSWORD,
+    }
+    environment = {"PATH": os.environ["PATH"]} | admin | environment
+    return subprocess.run([COMMAND, "create-reader", "--role", role], env=environment, capture_output=True, text=True, timeout=60)
+
+
+def grants(connection: psycopg.Connection, role: str) -> set[tuple[str, str, str]]:
+    rows = connection.execute(
+        "SELECT table_name, column_name, privilege_type FROM information_schema.column_privileges WHERE grantee = %s", [role]
+    )
+    return set(rows.fetchall())
+
+
+def expected(columns: dict[str, tuple[str, ...]]) -> set[tuple[str, str, str]]:
+    return {(table, column, "SELECT") for table, names in columns.items() for column in names}
+
+
+def test_the_role_gets_exactly_what_the_server_reads(stack, role, owner, litemaas_owner):
+    result = create_reader(stack, role)
+    assert result.returncode == 0, result.stderr
+    assert grants(owner, role) == expected(LITELLM_COLUMNS)
+    assert grants(litemaas_owner, role) == expected(LITEMAAS_COLUMNS)
+    rights = "rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconfig"
+    row = owner.execute(f"SELECT {rights} FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    assert row == (True, False, False, False, False, False, ["default_transaction_read_only=on"])
+    assert "LiteLLM_UserTable" in result.stdout
+    assert PASSWORD not in result.stdout + result.stderr
+
+
+def test_again_it_changes_nothing_and_takes_back_what_is_too_much(stack, role, owner, litemaas_owner):
+    create_reader(stack, role)
+    owner.execute(f'GRANT SELECT ON "LiteLLM_ProxyModelTable" TO {role}; GRANT SELECT (password) ON "LiteLLM_UserTable" TO {role}')
+    litemaas_owner.execute(f"GRANT SELECT ON api_keys TO {role}")
+    assert create_reader(stack, role).returncode == 0
+    assert grants(owner, role) == expected(LITELLM_COLUMNS)
+    assert grants(litemaas_owner, role) == expected(LITEMAAS_COLUMNS)
+
+
+def test_rights_by_way_of_public_are_reported(stack, role, litemaas_owner):
+    table = f"public_{uuid.uuid4().hex[:8]}"
+    litemaas_owner.execute(f"CREATE TABLE {table} (secret text); GRANT SELECT ON {table} TO PUBLIC")
+    try:
+        assert (
+            f"WARNING: the role may read more than it needs, granted to PUBLIC or to a role that it is a member of: {table}"
+            in create_reader(stack, role).stdout
+        )
+    finally:
+        litemaas_owner.execute(f"DROP TABLE {table}")
+
+
+def test_an_existing_administrator_is_never_made_a_reader(stack, owner):
+    role = owner.execute("SELECT current_user").fetchone()[0]
+    before = owner.execute("SELECT rolcreaterole, rolsuper, rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    result = create_reader(stack, role)
+    assert result.returncode == 1
+    assert "--role:" in result.stderr
+    assert owner.execute("SELECT rolcreaterole, rolsuper, rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"ADMIN_DATABASE_URL": ""}, "ADMIN_DATABASE_URL"),
+        ({"READER_PASSWORD": ""}, "READER_PASSWORD"),
+        ({"ADMIN_DATABASE_URL": "postgresql://u:a-secret@127.0.0.1:9/d"}, "can't be reached"),
+        ({"ADMIN_DATABASE_URL": "mysql://u:a-secret@127.0.0.1:9/d"}, "not of the form"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(stack, role, environment, told):
+    result = create_reader(stack, role, **environment)
+    assert result.returncode == 1
+    assert told in result.stderr
+    assert "a-secret" not in result.stdout + result.stderr
+
+
+def test_a_database_that_is_neither_is_refused_and_left_without_the_role(stack, role, owner):
+    parts = stack.database_url.rpartition("/")
+    result = create_reader(stack, role, ADMIN_DATABASE_URL=f"{parts[0]}/postgres", LITEMAAS_ADMIN_DATABASE_URL="")
+    assert result.returncode == 1
+    assert "neither LiteLLM's nor LiteMaaS's tables" in result.stderr
+    assert owner.execute("SELECT true FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None
+
+
+def test_a_reader_cannot_make_readers(stack, role):
+    result = create_reader(stack, role, ADMIN_DATABASE_URL=stack.database_readonly_url, LITEMAAS_ADMIN_DATABASE_URL="")
+    assert result.returncode == 1
+    assert "may not do this" in result.stderr
+
+
+@pytest.mark.parametrize("password", ["plain", PASSWORD, "pä§wörd"])
+def test_the_stored_password_is_what_postgresql_makes_of_it(owner, password):
+    """libpq's own computation, with its salt."""
+    stored = owner.pgconn.encrypt_password(password.encode(), b"anybody", b"scram-sha-256").decode()
+    salt = base64.b64decode(stored.split("$")[1].split(":")[1])
+    assert scram(password, salt) == stored
