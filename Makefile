@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long lint bench down lock clean
 
+# Ansible insists on UTF-8, which a bare machine may not have set.
+export LC_ALL := C.UTF-8
+
 LITELLM_VERSION ?= 1.106.2
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
