@@ -33,12 +33,8 @@ def name_of(requirement: str) -> str:
 
 def tree() -> list[Path]:
     """Every file that git has or would take, that is text."""
-    listed = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    ).stdout.decode()
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.decode()
     paths = [ROOT / name for name in listed.split("\0") if name]
     return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:4096]]
 
