@@ -39,7 +39,7 @@ class Model:
     popularity: int = 10
     in_litellm: bool = True
     in_litemaas: bool = True
-    in_config: bool = False  # served from LiteLLM's config.yaml: not created by the API
+    in_config: bool = False  # LiteLLM has it from templates/config.yaml.j2, which says the same; the API does not create it
 
     @property
     def id(self) -> str:
@@ -62,7 +62,7 @@ class Model:
 
 MODELS = (
     Model("llama-scout-17b", input_cost=1.2e-6, output_cost=4.8e-6, max_tokens=131072, tpm=400_000, popularity=40),
-    Model("granite-3-8b-instruct", "openai", tpm=None, rpm=None, popularity=25, in_config=True),
+    Model("granite-3-8b-instruct", "openai", 2e-7, 6e-7, tpm=100_000, rpm=1000, popularity=25, in_config=True),
     Model("deepseek-r1-distill-qwen-14b", input_cost=2e-6, output_cost=8e-6, max_tokens=32768, restricted=True, popularity=12),
     Model("codellama-7b-instruct", input_cost=9e-7, output_cost=9e-7, max_tokens=16384, restricted=True, popularity=8),
     Model("qwen3-14b", "openai", input_cost=5e-7, output_cost=1.5e-6, max_tokens=40960, popularity=15),
