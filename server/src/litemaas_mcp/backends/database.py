@@ -156,14 +156,14 @@ class Database:
         return [row["id"] for row in await litemaas.rows(sql, name)] if litemaas else []
 
     async def names_like(self, name: str) -> list[Row]:
-        """Up to 500 users (user_id, user_email, user_alias) whose names may be meant: those that contain it, then those about as long."""
+        """Up to 50 users (user_id, user_email, user_alias) whose names share the most pairs of letters with this one."""
+        text = name.lower()
         return await (await self._litellm()).rows(
-            """SELECT user_id, user_email, user_alias FROM "LiteLLM_UserTable" WHERE user_id <> $2
-            ORDER BY strpos(lower(concat_ws(' ', user_id, user_email, user_alias)), lower($1)) = 0,
-                least(abs(length(user_id) - length($1)), abs(length(user_alias) - length($1)),
-                    abs(length(user_email) - length($1)), abs(length(split_part(user_email, '@', 1)) - length($1)))
-            LIMIT 500""",
-            *(name, ADMIN),
+            """SELECT user_id, user_email, user_alias
+            FROM "LiteLLM_UserTable", lower(concat_ws(' ', user_id, user_email, user_alias)) AS names
+            WHERE user_id <> $2
+            ORDER BY (SELECT count(*) FROM unnest($1::text[]) AS pair WHERE strpos(names, pair) > 0) DESC, length(names) LIMIT 50""",
+            *([text[at : at + 2] for at in range(max(1, len(text) - 1))], ADMIN),
         )
 
     async def litemaas_users(self, user_ids: Iterable[str]) -> dict[str, Row]:
