@@ -15,7 +15,7 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-WORDS = "granite flows beneath the quiet hill and answers every question with a stone".split()
+WORDS = ("granite", "flows", "beneath", "the", "quiet", "hill", "and", "answers", "every", "question", "with", "a", "stone")
 
 
 def text_of(message: dict) -> str:
@@ -30,7 +30,9 @@ class Upstream(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if not self.path.endswith("/models"):
             return self.fail(404, "not found")
-        models = [{"id": name, "object": "model", "created": 1700000000, "owned_by": "stack"} for name in ("granite-3-8b-instruct", "broken")]
+        models = [
+            {"id": name, "object": "model", "created": 1700000000, "owned_by": "stack"} for name in ("granite-3-8b-instruct", "broken")
+        ]
         return self.answer(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
@@ -64,7 +66,9 @@ class Upstream(BaseHTTPRequestHandler):
         self.end_headers()
 
         def event(choices: list[dict], **more: object) -> None:
-            self.wfile.write(b"data: " + json.dumps({**head, "object": "chat.completion.chunk", "choices": choices, **more}).encode() + b"\n\n")
+            self.wfile.write(
+                b"data: " + json.dumps({**head, "object": "chat.completion.chunk", "choices": choices, **more}).encode() + b"\n\n"
+            )
 
         event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
         for word in words:
@@ -75,7 +79,9 @@ class Upstream(BaseHTTPRequestHandler):
         self.wfile.write(b"data: [DONE]\n\n")
 
     def fail(self, status: int, message: str) -> None:
-        self.answer(status, {"error": {"message": message, "type": "server_error" if status == 500 else "invalid_request_error", "code": None}})
+        self.answer(
+            status, {"error": {"message": message, "type": "server_error" if status == 500 else "invalid_request_error", "code": None}}
+        )
 
     def answer(self, status: int, body: dict) -> None:
         data = json.dumps(body).encode()

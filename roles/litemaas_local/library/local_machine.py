@@ -54,19 +54,15 @@ def postgres_bin(minimum: int) -> str:
     return fitting[-1][1] if fitting else ""
 
 
-def unprivileged(module: AnsibleModule) -> str:
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_name
-        except KeyError:
-            continue
-    module.fail_json(msg="PostgreSQL refuses to run as root and there is no user postgres or nobody. Make one: useradd --system postgres")
+def unprivileged() -> pwd.struct_passwd | None:
+    """Who PostgreSQL can run as when we are root: Debian's own user for it, else the one that every system has."""
+    return next((user for name in ("postgres", "nobody") for user in pwd.getpwall() if user.pw_name == name), None)
 
 
-def reaches(user: str, folder: str) -> bool:
+def reaches(user: pwd.struct_passwd, folder: str) -> bool:
     """Whether the user can enter the folder, asked of the kernel."""
     asked = subprocess.run(
-        ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--clear-groups", "test", "-x", folder], cwd="/", check=False
+        ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "test", "-x", folder], cwd="/", check=False
     )
     return asked.returncode == 0
 
@@ -83,19 +79,25 @@ def main() -> None:
     if platform.system() != "Linux":
         module.fail_json(msg=f"The local stack runs on Linux; this is {platform.system()}. A Linux container or virtual machine will do.")
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        module.fail_json(msg=f"LiteLLM needs Python 3.11 to 3.13; this is {platform.python_version()}. Try: apt-get install python3 python3-venv")
-    user = ""
+        module.fail_json(
+            msg=f"LiteLLM needs Python 3.11 to 3.13; this is {platform.python_version()}. Try: apt-get install python3 python3-venv"
+        )
+    user = None
     if os.geteuid() == 0:
         if not shutil.which("setpriv"):
             module.fail_json(msg="PostgreSQL refuses to run as root, and setpriv is missing. Try: apt-get install util-linux")
-        user = unprivileged(module)
+        user = unprivileged()
+        if not user:
+            module.fail_json(
+                msg="PostgreSQL refuses to run as root, and there is no user postgres or nobody. Try: useradd --system postgres"
+            )
     module.exit_json(
         changed=False,
         python="{}.{}".format(*sys.version_info),
         node_bin=node_bin(module.params["node_minimum"]),
         postgres_bin=postgres_bin(module.params["postgres_minimum"]),
-        postgres_user=user,
-        postgres_group=pwd.getpwnam(user).pw_gid if user else 0,
+        postgres_user=user.pw_name if user else "",
+        postgres_group=user.pw_gid if user else 0,
         reachable=not user or reaches(user, module.params["folder"]),
     )
 

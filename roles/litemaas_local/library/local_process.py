@@ -32,7 +32,7 @@ options:
   secret_environment: {description: The part of its environment that no output may show, type: dict, default: {}}
   cwd: {description: Its working directory, type: path, default: /}
   log: {description: Where its output goes; the log of its last run is kept with .1 added, type: path}
-  watch: {description: Files and folders (their *.py) that it reads only as it starts, type: list, elements: path, default: []}
+  watch: {description: Files, and folders for their *.py and *.js, that it reads only as it starts, type: list, elements: path, default: []}
   ready_url: {description: It is ready when this answers and not with a server error, type: str}
   ready_command: {description: It is ready when this command ends well, type: list, elements: str}
   timeout: {description: Seconds to wait until it is ready, type: int, default: 60}
@@ -53,7 +53,7 @@ def fingerprint(parameters: dict) -> str:
     """A digest of all that a restart would change."""
     digest = hashlib.sha256(json.dumps([parameters[key] for key in ("argv", "environment", "secret_environment", "cwd")]).encode())
     for path in map(Path, parameters["watch"]):
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+        for file in [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.suffix in (".py", ".js")):
             digest.update(f"{file}\n".encode() + file.read_bytes())
     return digest.hexdigest()
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -100,10 +101,8 @@ class OwnProcess:
 
     @staticmethod
     def _send(pid: int, number: int) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def _gone(ready, patience: float) -> bool:
