@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint bench down lock clean
+.PHONY: help setup demo test test-long lint bench down docs lock clean
 
 # Ansible insists on UTF-8, which a bare machine may not have set.
 export LC_ALL := C.UTF-8
@@ -40,6 +40,9 @@ lint: setup  ## check formatting, style and packaging
 	$(BIN)/antsibull-changelog lint
 	$(BIN)/shellcheck scripts/setup .ci/run
 	$(BIN)/hadolint server/Containerfile
+
+docs: setup  ## renew the generated tables of docs/server.md
+	$(BIN)/python scripts/generate_docs.py
 
 lock: setup  ## renew requirements-dev.lock and the locks of the server's image from their sources
 	$(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
