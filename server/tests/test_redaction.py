@@ -52,6 +52,12 @@ def test_a_secret_inside_a_longer_one_leaves_no_rest():
     assert redaction.scrub("x abcdef y") == "x *** y"
 
 
+def test_a_password_of_one_letter_does_not_make_every_text_unreadable():
+    redaction.protect(["postgresql://a:b@db/x"])
+    assert redaction.scrub("database postgresql://a:b@db/x") == "database ***"
+    assert redaction.scrub("the database can't be reached") == "the database can't be reached"
+
+
 def test_ordinary_text_is_left_alone():
     text = "granite-3-8b-instruct answered at 12:30:05, see http://litellm:4000/health?model=x and ask-me@example.com"
     assert redaction.scrub(text) == text

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic_core import from_json
 
+SHORTEST = 4
 _secrets: set[str] = set()
 _known = re.compile(r"(?!)")
 
@@ -23,12 +24,16 @@ _INVISIBLE = re.compile(
 
 
 def protect(values: Iterable[str]) -> None:
-    """Make `scrub` remove these values from now on; of a URL its password too, as written and decoded."""
+    """Make `scrub` remove these values from now on; of a URL its password too, as written and decoded.
+
+    What is shorter than `SHORTEST` characters hides nothing and would make every other text unreadable.
+    """
     global _known
     for value in values:
         password = urlsplit(value).password if "://" in value else None
-        for secret in filter(None, (value, password, unquote(password or ""))):
-            _secrets.update((secret, quote(secret, safe="")))
+        for secret in (value, password or "", unquote(password or "")):
+            if len(secret) >= SHORTEST:
+                _secrets.update((secret, quote(secret, safe="")))
     # Longest first, so that a secret inside a longer one leaves no rest.
     _known = re.compile("|".join(map(re.escape, sorted(_secrets, key=len, reverse=True))) or r"(?!)")
 
