@@ -32,7 +32,7 @@ async def main(file: Path) -> int:
                 print(f"{question.text:{wide}}  {question.tool:{tool}}  {asked.milliseconds:6.0f}  {answer}", flush=True)
                 wrong += bool(asked.faults)
     print(
-        f"\n{len(QUESTIONS) - wrong} of {len(QUESTIONS)} answers are exact: computed again from LiteLLM's raw log and its API, past the server."
+        f"\n{len(QUESTIONS) - wrong} of {len(QUESTIONS)} answers are exact: found again past the server, in LiteLLM's raw log and its API."
     )
     return 1 if wrong else 0
 

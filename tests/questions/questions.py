@@ -242,7 +242,7 @@ def pods_of(answer: Structured) -> dict[str, Structured]:
 
 
 def restarts_in_short(answer: Structured) -> str:
-    return listed([f"{name} ({pod['restarts']} times)" for name, pod in restarted(pods_of(answer)).items()])
+    return listed([f"{name} ({pod['restarts']}x)" for name, pod in restarted(pods_of(answer)).items()])
 
 
 QUESTIONS = (
