@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -14,15 +14,17 @@ class TcpProxy:
     """Listens on a free port of 127.0.0.1 (`port`) and relays to a target, from a thread of its own.
 
     `cut` drops every connection and refuses new ones; `hang` keeps them open, accepts more, and moves no byte;
-    `heal` ends both. With `tls`, clients must speak TLS to it; the target is always spoken to in plain.
+    `heal` ends both. With `tls`, clients must speak TLS to it; the target is always spoken to in plain. `rewrite` changes
+    what clients send, piece by piece as it arrives.
     """
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None):
-        self._target, self._tls = (host, port), tls
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, rewrite: Callable[[bytes], bytes] = lambda data: data):
+        self._target, self._tls, self._rewrite = (host, port), tls, rewrite
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._flowing.set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._relays: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.port = 0
@@ -35,6 +37,7 @@ class TcpProxy:
         self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def cut(self) -> None:
         self._run(self._close())
@@ -50,35 +53,48 @@ class TcpProxy:
         asyncio.run_coroutine_threadsafe(step, self._loop).result(10)
 
     async def _listen(self) -> None:
-        if self.port and self._server.is_serving():
-            return
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port, ssl=self._tls)
-        self.port = self._server.sockets[0].getsockname()[1]
+        if self._server is None:
+            self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port, ssl=self._tls)
+            self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        self._server.close()
+        if self._server:
+            self._server.close()
+            self._server = None
         self._flowing.set()
-        for writer in self._writers:
-            writer.transport.abort()
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        await self._flowing.wait()
+        relay = asyncio.current_task()
+        assert relay
+        self._relays.add(relay)
+        writers = [writer]
         try:
+            await self._flowing.wait()
             target_reader, target_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            target_reader = target_writer = None
-        if target_writer is not None:
-            self._writers.add(target_writer)
-            await asyncio.gather(self._pump(reader, target_writer), self._pump(target_reader, writer))
-            self._writers.discard(target_writer)
-        writer.transport.abort()
-        self._writers.discard(writer)
+            writers.append(target_writer)
+            # The connection ends when either side ends it.
+            pumps = [
+                asyncio.create_task(self._pump(reader, target_writer, self._rewrite)),
+                asyncio.create_task(self._pump(target_reader, writer, lambda data: data)),
+            ]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in pumps:
+                    pump.cancel()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._relays.discard(relay)
+            for each in writers:
+                each.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, ssl.SSLError):
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, change: Callable[[bytes], bytes]) -> None:
+        with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._flowing.wait()
-                sink.write(data)
+                sink.write(change(data))
                 await sink.drain()
-        sink.transport.abort() if sink.is_closing() else sink.close()
