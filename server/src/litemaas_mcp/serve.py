@@ -7,6 +7,7 @@ import logging
 from types import FrameType
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 from litemaas_mcp.app import build
 from litemaas_mcp.health import Health
@@ -44,5 +45,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE,
     )
+    # Else the older revisions' answers, which are event streams, are cut off at the first signal: calls in flight would be lost.
+    AppStatus.disable_automatic_graceful_drain()
     logging.getLogger(__name__).info("listening on %s:%s", settings.host, settings.port)
     DrainingServer(config, health).run()

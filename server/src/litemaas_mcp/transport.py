@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mcp_types import INVALID_REQUEST, UNSUPPORTED_PROTOCOL_VERSION
+from mcp_types import INVALID_REQUEST, PROTOCOL_VERSION_META_KEY, UNSUPPORTED_PROTOCOL_VERSION
 from mcp_types.version import KNOWN_PROTOCOL_VERSIONS
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,12 +25,14 @@ class OneMessage:
         # httptools leaves white space behind a header's value, which revision 2026-07-28 compares with the body.
         scope["headers"] = [(name, value.strip()) for name, value in scope["headers"]]
         revision = dict(scope["headers"]).get(b"mcp-protocol-version", b"").decode("latin-1")
-        if revision and revision not in KNOWN_PROTOCOL_VERSIONS:
+        first = await receive()
+        body = first.get("body", b"")
+        # A request that states its revision in the body too is refused well by the SDK, with the request's id.
+        if revision and revision not in KNOWN_PROTOCOL_VERSIONS and PROTOCOL_VERSION_META_KEY.encode() not in body:
             message = f"Unsupported protocol version {revision[:40]!r}: this server speaks {', '.join(KNOWN_PROTOCOL_VERSIONS)}."
             data = {"requested": revision[:40], "supported": list(KNOWN_PROTOCOL_VERSIONS)}
             return await _refusal(UNSUPPORTED_PROTOCOL_VERSION, message, data)(scope, receive, send)
-        first = await receive()
-        if first.get("body", b"").lstrip().startswith(b"["):
+        if body.lstrip().startswith(b"["):
             return await _refusal(INVALID_REQUEST, "JSON-RPC batches are not supported: send one message a request.")(scope, receive, send)
         await self.app(scope, _replay(first, receive), send)
         return None

@@ -96,6 +96,8 @@ class Api:
         except httpx.TimeoutException as error:
             raise Unavailable(f"{self.name} did not answer within {patience or self._timeout:g} s.") from error
         except httpx.TransportError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Unavailable(f"{self.name}'s certificate is not trusted: name its authority's PEM file in SSL_CA_FILE.") from error
             raise Unavailable(f"{self.name} can't be reached at {self._url}. Ask again when it is back.") from error
         if response.status_code in accept:
             try:
