@@ -6,7 +6,6 @@ Everything that is compared runs at the same time on the same data, in rounds of
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -24,13 +22,14 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks.data import WINDOW, Scratch, scratch_database  # noqa: E402
+from conftest import Stack, playbook  # noqa: E402
+from tests.benchmarks.data import WINDOW, Scratch, scratch_tables  # noqa: E402
 from tests.benchmarks.report import Figures, Load, Loads, Sizes, SpendLoads, report  # noqa: E402
 from tests.support.mcp_http import MODERN, RawClient, request_parts  # noqa: E402
-from tests.support.server import COMMAND, ServerProcess  # noqa: E402
+from tests.support.server import ServerProcess  # noqa: E402
 
 HERE = Path(__file__).parent
-STACK = "test-1.106.2"
+NAME = "test-1.106.2"
 LATEST_LEGACY = "2025-11-25"
 TOKEN = "bench-token"
 
@@ -86,26 +85,16 @@ def measure_starts(start: Callable[[], ServerProcess], ready: tuple[str, int], s
 
 
 @contextmanager
-def running_stack() -> Iterator[SimpleNamespace]:
-    """The tests' own stack, started when it is not running; stopped again only in that case."""
-    play = [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/demo.yml", "-e", f"litemaas_local_name={STACK}"]
-    described = ROOT / ".local" / STACK / "stack.json"
-    was_running = described.exists() and Path(f"/proc/{json.loads(described.read_text())['pids'].get('postgres', 0)}").exists()
-    subprocess.run([*play, "-e", "litemaas_local_state=started"], cwd=ROOT, check=True)
+def running_stack() -> Iterator[Stack]:
+    """The tests' own stack, started when it is not running, and stopped again only in that case."""
+    described = ROOT / ".local" / NAME / "stack.json"
+    was_running = described.exists() and Path(f"/proc/{Stack.read(described).pids['litellm']}").exists()
+    playbook(NAME, "started")
     try:
-        yield SimpleNamespace(**json.loads(described.read_text()))
+        yield Stack.read(described)
     finally:
         if not was_running:
-            subprocess.run([*play, "-e", "litemaas_local_state=stopped"], cwd=ROOT, check=True)
-
-
-def reader_url(owner_url: str) -> str:
-    """The URL of the SELECT-only role that `litemaas-mcp create-reader` makes: what the server is meant to be run with."""
-    password = "bench-reader"
-    environment = {"PATH": os.environ["PATH"], "ADMIN_DATABASE_URL": owner_url, "READER_PASSWORD": password}
-    subprocess.run([COMMAND, "create-reader", "--role", "bench_reader"], env=environment, check=True, stdout=subprocess.DEVNULL)
-    address = owner_url.rpartition("@")[2]
-    return f"postgresql://bench_reader:{password}@{address}"
+            playbook(NAME, "stopped")
 
 
 def check_answers(scratch: Scratch, questions: dict[str, Question]) -> None:
@@ -125,11 +114,11 @@ def check_answers(scratch: Scratch, questions: dict[str, Question]) -> None:
 
 def run() -> Figures:
     """Measure everything."""
-    with running_stack() as stack, scratch_database(stack.database_url) as scratch:
+    with running_stack() as stack, scratch_tables(stack.database_url, stack.database_readonly_url) as scratch:
         scratch.fill()
         environment = {
             "MCP_API_KEY": TOKEN,
-            "DATABASE_URL": reader_url(scratch.url),
+            "DATABASE_URL": scratch.reader_url,
             "LITELLM_API_URL": stack.litellm_url,
             "LITELLM_API_KEY": stack.litellm_master_key,
             "LOG_LEVEL": "WARNING",

@@ -1,6 +1,6 @@
-"""A scratch database in LiteLLM's own shape: 60 days of traffic, 3 million log rows and the daily rows that belong to them.
+"""Scratch tables in LiteLLM's own shape: 60 days of traffic, 3 million log rows and the daily rows that belong to them.
 
-Copied as a template from the stack's LiteLLM database, so that tables, indexes and types are LiteLLM's; emptied of usage; filled in SQL.
+They lie in a schema of their own beside LiteLLM's tables, made like those with all their indexes, and are filled in SQL.
 194 users with a key each ask 8 models 50,000 times a day, three models are free, one call in twenty fails:
 10,864 daily rows in 7 days, as when the deployer in use today was measured. `today` is the last day.
 """
@@ -14,8 +14,10 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlsplit
 
 import psycopg
+from litemaas_mcp.backends.database import LITELLM_COLUMNS
 
-NAME = "bench"
+SCHEMA = "bench"
+TABLES = ("LiteLLM_SpendLogs", *LITELLM_COLUMNS)
 DAYS, CALLS_PER_DAY, USERS, MODELS = 60, 50_000, 194, 8
 WINDOW = 7  # days that the measured questions ask for
 
@@ -75,16 +77,16 @@ TENFOLD_LOGS = f"""
 
 
 class Scratch:
-    """The scratch database: `url` (owner), `today`, and the steps that fill it. Each step prints what it made and how long it took."""
+    """The scratch tables: `url` (owner) finds them first, `reader_url` finds nothing else. Each step says how long it took."""
 
-    def __init__(self, url: str):
-        self.url = url
+    def __init__(self, owner_url: str, reader_url: str):
+        self.url = f"{owner_url}?options=-csearch_path%3D{SCHEMA}"
+        self.reader_url = f"{reader_url}?schema={SCHEMA}"
         self.today: date = datetime.now(UTC).date()
         self.since = self.today - timedelta(days=WINDOW - 1)
 
     def fill(self) -> None:
         with self._step("3 million log rows") as connection:
-            connection.execute('truncate "LiteLLM_SpendLogs", "LiteLLM_DailyUserSpend"')
             connection.execute(USERS_AND_KEYS)
             self._without_indexes(connection, LOGS, {"first": self.today - timedelta(days=DAYS - 1)})
         with self._step("their daily rows") as connection:
@@ -117,7 +119,7 @@ class Scratch:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("set synchronous_commit = off; set maintenance_work_mem = '512MB'; set timezone = 'UTC'")
             yield connection
-            connection.execute("vacuum analyze")
+            connection.execute("vacuum analyze " + ", ".join(f'"{table}"' for table in TABLES))
         print(f"{time.perf_counter() - started:6.1f} s  {what}", flush=True)
 
     @staticmethod
@@ -134,23 +136,16 @@ class Scratch:
 
 
 @contextmanager
-def scratch_database(litellm_url: str) -> Iterator[Scratch]:
-    """Copy the stack's LiteLLM database under another name, and drop the copy at the end.
-
-    A template may have no sessions: LiteLLM's are ended for the moment of the copy, and it connects again.
-    """
-    parts = urlsplit(litellm_url)
-    source, server = parts.path.lstrip("/"), parts._replace(path="/postgres").geturl()
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"drop database if exists {NAME} with (force)")
-        admin.execute(f"alter database {source} allow_connections false")
-        try:
-            admin.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", (source,))
-            admin.execute(f"create database {NAME} template {source}")
-        finally:
-            admin.execute(f"alter database {source} allow_connections true")
+def scratch_tables(owner_url: str, reader_url: str) -> Iterator[Scratch]:
+    """Make empty tables like LiteLLM's, readable for the reader, and drop them at the end."""
+    reader = urlsplit(reader_url).username
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        owner.execute(f"drop schema if exists {SCHEMA} cascade; create schema {SCHEMA}")
+        for table in TABLES:
+            owner.execute(f'create table {SCHEMA}."{table}" (like public."{table}" including all)')
+        owner.execute(f"grant usage on schema {SCHEMA} to {reader}; grant select on all tables in schema {SCHEMA} to {reader}")
     try:
-        yield Scratch(parts._replace(path=f"/{NAME}").geturl())
+        yield Scratch(owner_url, reader_url)
     finally:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(f"drop database if exists {NAME} with (force)")
+        with psycopg.connect(owner_url, autocommit=True) as owner:
+            owner.execute(f"drop schema {SCHEMA} cascade")

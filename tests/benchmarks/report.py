@@ -115,12 +115,11 @@ def _spend(figures: Figures) -> list[str]:
     return [
         f"## Spend over {size['logs']:,} log rows",
         "",
-        f"The last {figures.window} days: {size['logs_asked']:,} log rows, {size['daily_asked']:,} daily rows.",
-        "The baseline asks the log table the question that the LiteMaaS deployer in use today asks, but through a connection pool behind the bare server. It leaves out",
-        "failures and free models; this server's answers are checked against the whole log table before they are timed. The last",
-        "column compares with that deployer's own server, measured once with as much data on 2 cores: "
-        f"{RECORDED['spend']} and {RECORDED['days']} calls/s at",
-        f"16 callers. Goal: {GOAL} times its calls per second. Protocol revision {MODERN}.",
+        f"The last {figures.window} days: {size['logs_asked']:,} log rows, {size['daily_asked']:,} daily rows. The baseline asks the log",
+        "table the question that the LiteMaaS deployer in use today asks, but through a connection pool behind the bare server. It",
+        "leaves out failures and free models; this server's answers are checked against the whole log table before they are timed.",
+        "The last column compares with that deployer's own server, measured once with as much data on 2 cores:",
+        f"{RECORDED['spend']} and {RECORDED['days']} calls/s at 16 callers. Goal: {GOAL} times its calls per second. Protocol revision {MODERN}.",
         "",
         "| tool | callers | calls/s | p50 | p99 | from the logs: calls/s | p50 | p99 | times | times that server |",
         "|---|---|---|---|---|---|---|---|---|---|",
