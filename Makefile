@@ -9,6 +9,8 @@ export LC_ALL := C.UTF-8
 
 LITELLM_VERSION ?= 1.106.2
 BIN := .venv/bin
+# Nothing is left in the home of whoever runs this; `home` in ansible.cfg says so to Ansible alone.
+export ANSIBLE_HOME := $(CURDIR)/.venv/ansible
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 help:  ## explain every target
