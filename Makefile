@@ -22,6 +22,7 @@ setup:
 demo: setup  ## start LiteMaaS's MCP server beside a real LiteLLM and PostgreSQL, ask it 16 questions (LITELLM_VERSION=1.81.0, SHOW_TOKEN=1)
 	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_litellm_version=$(LITELLM_VERSION)
 	@$(BIN)/python tests/questions
+	@$(BIN)/python scripts/welcome.py
 
 down: setup  ## stop what `make demo` started; with PURGE=1 remove its data too
 	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_state=$(if $(PURGE),absent,stopped)
