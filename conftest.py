@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -59,19 +60,31 @@ def playbook(name: str, state: str, **variables: str) -> None:
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The stack .local/test-<version>. It is stopped at the end, data kept; KEEP_STACK=1 leaves it running.
 
-    One pytest at a time: a second one waits here until the first is done.
+    Another pytest may use it at the same time: the first brings it up, the last stops it.
     """
     version = request.config.getoption("--litellm-version")
     name = f"test-{version}"
     capture = request.config.pluginmanager.getplugin("capturemanager")
-    LOCAL.mkdir(exist_ok=True)
-    with (LOCAL / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def play(state: str) -> None:
         with capture.global_and_fixture_disabled():
             print(flush=True)
-            playbook(name, "started", litemaas_local_litellm_version=version)
+            playbook(name, state, litemaas_local_litellm_version=version)
+
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / f"{name}.lock").open("w") as lock:
+        if alone(lock):
+            play("started")
+        fcntl.flock(lock, fcntl.LOCK_SH)
         yield Stack.read(LOCAL / name / "stack.json")
-        if not os.environ.get("KEEP_STACK"):
-            with capture.global_and_fixture_disabled():
-                print(flush=True)
-                playbook(name, "stopped")
+        if not os.environ.get("KEEP_STACK") and alone(lock):
+            play("stopped")
+
+
+def alone(lock: TextIO) -> bool:
+    """Whether nobody else holds the lock, which then is ours alone."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -108,11 +108,9 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
         self._end("FAILED")
-        for answer in result.result.get("results") or [result.result]:
-            if answer.get("failed"):
-                for key in ("msg", "stdout", "stderr"):
-                    if text := answer.get(key):
-                        print(f"\n{text}".replace("\n", "\n    "), flush=True)
+        answers = [item for item in result.result.get("results", ()) if item.get("failed")] or [result.result]
+        for text in (answer[key] for answer in answers for key in ("msg", "stdout", "stderr") if answer.get(key)):
+            print(f"\n{text}".replace("\n", "\n    "), flush=True)
 
     def v2_playbook_on_stats(self, stats) -> None:
         self._end()

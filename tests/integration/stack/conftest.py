@@ -33,19 +33,26 @@ class Scratch:
 
     name: str
     version: str
+    root: Path = ROOT
 
     @property
     def folder(self) -> Path:
-        return ROOT / ".local" / self.name
+        return self.root / ".local" / self.name
 
     @property
     def description(self) -> dict:
         return json.loads((self.folder / "stack.json").read_text())
 
+    def up(self) -> Scratch:
+        if not (self.folder / "stack.json").exists():
+            outcome = self.play()
+            assert outcome.code == 0, outcome.output
+        return self
+
     def play(self, state: str = "started", **variables: str) -> Outcome:
         """Runs the playbook to its end, well or not."""
         done = subprocess.run(
-            self.command(state, **variables), cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False
+            self.command(state, **variables), cwd=self.root, env=self.environment(), capture_output=True, text=True, check=False
         )
         return Outcome(done.returncode, done.stdout + done.stderr)
 
@@ -59,19 +66,21 @@ class Scratch:
         return [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/demo.yml", *extra]
 
     def environment(self) -> dict[str, str]:
-        return os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        return os.environ | {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg")}
 
 
 @pytest.fixture(scope="session")
-def scratch(request: pytest.FixtureRequest) -> Iterator[Scratch]:
-    """A stack that its test may do anything to, as long as it leaves it running; removed at the end."""
+def scratch_stack(request: pytest.FixtureRequest) -> Iterator[Scratch]:
+    """A stack for tests that need one of their own, not yet up; whatever they made of it is removed at the end."""
     version = request.config.getoption("--litellm-version")
-    made = Scratch(f"test-{version}-scratch-{os.getpid()}", version)
-    try:
-        up = made.play()
-        assert up.code == 0, up.output
-        yield made
-    finally:
-        gone = made.play("absent")
+    named = Scratch(f"test-{version}-scratch-{os.getpid()}", version)
+    yield named
+    gone = named.play("absent")
     assert gone.code == 0, gone.output
-    assert not made.folder.exists()
+    assert not named.folder.exists()
+
+
+@pytest.fixture
+def scratch(scratch_stack: Scratch) -> Scratch:
+    """A running stack that the test may do anything to: who needs it next finds it running again."""
+    return scratch_stack.up()
