@@ -28,6 +28,7 @@ class HttpStandIn:
     def __init__(self, answer: Callable[[Asked], tuple[int, Any]]) -> None:
         self.asked: list[Asked] = []
         self.answer = answer
+        self.headers: dict[str, str] = {}
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,6 +42,8 @@ class HttpStandIn:
                 content = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
+                for name, value in stand_in.headers.items():
+                    self.send_header(name, value)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)

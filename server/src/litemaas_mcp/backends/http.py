@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import logging
 import ssl
 from typing import Any
@@ -132,17 +133,22 @@ def message(response: httpx.Response) -> str:
         body = response.json()
     except ValueError:
         return response.reason_phrase
-    found = body.get("error") or body.get("detail") or body.get("message") or body if isinstance(body, dict) else body
-    while isinstance(found, dict):
-        found = found.get("message") or found.get("error") or str(found)
-        if isinstance(found, str) and found.startswith("{"):
-            try:
-                found = ast.literal_eval(found)
-            except (ValueError, SyntaxError):
-                break
-    if isinstance(found, list):
-        found = "; ".join(f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" for item in found if isinstance(item, dict))
-    return brief(str(found))
+    return brief(_text(body))
+
+
+def _text(part: Any) -> str:
+    if isinstance(part, dict):
+        inner = part.get("error") or part.get("detail") or part.get("message")
+        return _text(inner) if inner else str(part)
+    if isinstance(part, list):
+        return "; ".join(f"{'.'.join(map(str, item.get('loc', [])))}: {item.get('msg')}" for item in part if isinstance(item, dict))
+    text = str(part)
+    if text.startswith("{"):
+        # The repr of a dict, in which the text is one level deeper.
+        with contextlib.suppress(ValueError, SyntaxError):
+            inner = ast.literal_eval(text)
+            return _text(inner) if isinstance(inner, dict) and inner.get("error") else text
+    return text
 
 
 def brief(text: str) -> str:
