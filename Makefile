@@ -53,5 +53,5 @@ lock: setup  ## renew requirements-dev.lock and the locks of the server's image 
 	echo hatchling | $(LOCK) --python-version 3.12 - -o server/requirements-build.lock
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate
 
-clean:  ## remove .venv and the tools' caches; stacks stay (see `make down PURGE=1`)
+clean:  ## remove .venv and the tools' caches, once nothing runs from them (`make down`); stacks stay
 	rm -rf .venv .ansible .pytest_cache .ruff_cache tests/output
