@@ -124,8 +124,9 @@ class Truth:
     def health(self, names: Iterable[str]) -> dict[str, bool]:
         """Whether each model's provider answers when it is called, past LiteLLM and the server."""
         healthy = {}
+        called = {model.name: model.provider_name for model in self.plan.SERVED}
         for name in names:
-            body = {"model": name, "messages": [{"role": "user", "content": "hello"}]}
+            body = {"model": called.get(name) or name, "messages": [{"role": "user", "content": "hello"}]}
             healthy[name] = httpx.post(f"{self._stack.stub_url}/v1/chat/completions", json=body, trust_env=False).status_code == 200
         return healthy
 

@@ -39,6 +39,7 @@ class Model:
     popularity: int = 10
     in_litellm: bool = True
     in_litemaas: bool = True
+    provider_name: str = ""  # what the provider calls it, where that is not its public name
     in_config: bool = False  # LiteLLM has it from templates/config.yaml.j2, which says the same; the API does not create it
 
     @property
@@ -48,7 +49,8 @@ class Model:
 
     @property
     def upstream(self) -> str:
-        return f"{self.provider}/{self.name}"
+        """LiteLLM's name for the provider's model."""
+        return f"{self.provider}/{self.provider_name or self.name}"
 
     @property
     def broken(self) -> bool:
@@ -61,7 +63,9 @@ class Model:
 
 
 MODELS = (
-    Model("llama-scout-17b", input_cost=1.2e-6, output_cost=4.8e-6, max_tokens=131072, tpm=400_000, popularity=40),
+    Model(
+        "llama-scout-17b", "hosted_vllm", 1.2e-6, 4.8e-6, 400_000, max_tokens=131072, popularity=40, provider_name="llama-4-scout-17b-16e"
+    ),
     Model("granite-3-8b-instruct", "openai", 2e-7, 6e-7, tpm=100_000, rpm=1000, popularity=25, in_config=True),
     Model("deepseek-r1-distill-qwen-14b", input_cost=2e-6, output_cost=8e-6, max_tokens=32768, restricted=True, popularity=12),
     Model("codellama-7b-instruct", input_cost=9e-7, output_cost=9e-7, max_tokens=16384, restricted=True, popularity=8),
