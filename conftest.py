@@ -53,7 +53,7 @@ def playbook(name: str, state: str, **variables: str) -> None:
     variables = {"litemaas_local_name": name, "litemaas_local_state": state} | variables
     command = [Path(sys.executable).with_name("ansible-playbook"), "playbooks/demo.yml"]
     command += [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, check=True)
+    subprocess.run(command, cwd=ROOT, env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8"}, check=True)
 
 
 @pytest.fixture(scope="session")

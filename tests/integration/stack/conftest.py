@@ -66,7 +66,7 @@ class Scratch:
         return [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/demo.yml", *extra]
 
     def environment(self) -> dict[str, str]:
-        return os.environ | {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg")}
+        return os.environ | {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
 
 
 @pytest.fixture(scope="session")
