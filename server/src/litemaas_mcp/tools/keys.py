@@ -47,7 +47,7 @@ class Keys(Page):
             f"expiring until {self.expires_before} inclusive" if self.expires_before else "",
             f"that are {self.status}" if self.status else "",
         ]
-        rows = [
+        rows = (
             (
                 key.key_alias,
                 key.email or key.user_id,
@@ -61,13 +61,17 @@ class Keys(Page):
                 "blocked" if key.blocked else "expired" if key.expired else "active",
             )
             for key in self.keys
-        ]
+        )
         return "\n".join(
             [
                 " ".join(filter(None, [count(self.total, "virtual key"), *filters]))
                 + ", newest first (times in UTC; keys of UI sessions are left out).",
                 *table(
-                    ("key", "user", "team", "spend", "budget", "models", "expires", "status"), rows, self.total, _more(self.next_cursor)
+                    ("key", "user", "team", "spend", "budget", "models", "expires", "status"),
+                    rows,
+                    len(self.keys),
+                    self.total,
+                    _more(self.next_cursor),
                 ),
             ]
         )

@@ -53,7 +53,7 @@ class Models(Answer):
     truncated: bool = False
 
     def text(self) -> str:
-        rows = [
+        rows = (
             (
                 model.model,
                 model.provider,
@@ -66,10 +66,14 @@ class Models(Answer):
                 _number(model.max_tokens),
             )
             for model in self.models
-        ]
+        )
         header = ("model", "provider", "mode", "availability", "input $/1M", "output $/1M", "TPM", "RPM", "max tokens")
         return "\n".join(
-            [f"{count(self.total, 'model')}; prices in US dollars per million tokens.", *table(header, rows, self.total, ""), *self.notes]
+            [
+                f"{count(self.total, 'model')}; prices in US dollars per million tokens.",
+                *table(header, rows, len(self.models), self.total, ""),
+                *self.notes,
+            ]
         )
 
 
@@ -200,13 +204,13 @@ class ModelHealth(Answer):
                 (end.model, "healthy" if end.healthy else "UNHEALTHY", end.provider_model, end.host, end.error or "")
                 for end in self.endpoints
             ]
-            lines += table(("model", "state", "provider's model", "host", "error"), rows, len(rows), "")
+            lines += table(("model", "state", "provider's model", "host", "error"), rows, len(rows), len(rows), "")
         else:
             rows = [
                 (check.model, check.status, check.healthy_count, check.unhealthy_count, moment(check.checked_at))
                 for check in self.stored_checks
             ]
-            lines += table(("model", "state", "healthy", "unhealthy", "checked (UTC)"), rows, len(rows), "")
+            lines += table(("model", "state", "healthy", "unhealthy", "checked (UTC)"), rows, len(rows), len(rows), "")
         if self.unchecked:
             lines.append(f"No result for: {', '.join(self.unchecked)}.")
         lines.append(

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
@@ -115,16 +116,18 @@ def moment(when: datetime | None) -> str:
     return f"{when:%Y-%m-%d %H:%M}" if when else "none"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], of: int, more: str) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], given: int, of: int, more: str) -> list[str]:
     """Return lines of a table of the first rows, and a line that says what is missing.
 
     Args:
+        rows: the answer's rows; made one by one, so that those which are not shown cost nothing.
+        given: how many rows the answer has.
         of: how many rows there are in all.
         more: how to get the rows after those of the answer.
     """
-    lines = [" | ".join(header), *(" | ".join("none" if cell is None else str(cell) for cell in row) for row in rows[:SHOWN])]
-    if len(rows) > SHOWN:
-        lines.append(f"… {len(rows) - SHOWN} more rows in the structured content.")
-    if of > len(rows):
-        lines.append(f"Showing {count(len(rows))} of {count(of)}. {more}")
-    return lines if rows else []
+    lines = [" | ".join(header), *(" | ".join("none" if cell is None else str(cell) for cell in row) for row in islice(rows, SHOWN))]
+    if given > SHOWN:
+        lines.append(f"… {given - SHOWN} more rows in the structured content.")
+    if of > given:
+        lines.append(f"Showing {count(given)} of {count(of)}. {more}")
+    return lines if given else []

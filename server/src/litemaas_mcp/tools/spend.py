@@ -82,7 +82,7 @@ class SpendSummary(Page):
             [
                 f"Usage by {self.group_by} from {self.date_from or 'the beginning'} to {self.date_to}, both inclusive, UTC{filters}.",
                 f"Total: {self.total.sentence()}.",
-                *table((self.group_by, *CELLS), [(row.label, *row.cells()) for row in self.rows], self.total_rows, _MORE),
+                *table((self.group_by, *CELLS), ((row.label, *row.cells()) for row in self.rows), len(self.rows), self.total_rows, _MORE),
             ]
         )
 
@@ -184,12 +184,12 @@ class DailyStats(Answer):
         return cls(date_from=dates[0], date_to=dates[-1], total=Usage(**total), days=days)
 
     def text(self) -> str:
-        latest_first = [(day.date, *day.cells(), day.unique_models) for day in reversed(self.days)]
+        latest_first = ((day.date, *day.cells(), day.unique_models) for day in reversed(self.days))
         return "\n".join(
             [
                 f"Daily totals from {self.date_from} to {self.date_to}, both inclusive, UTC; today's still grow.",
                 f"Total: {self.total.sentence()}.",
-                *table(("date", *CELLS, "models"), latest_first, len(latest_first), ""),
+                *table(("date", *CELLS, "models"), latest_first, len(self.days), len(self.days), ""),
             ]
         )
 

@@ -45,7 +45,7 @@ class Users(Page):
     time_zone: str = "UTC"
 
     def text(self) -> str:
-        rows = [
+        rows = (
             (
                 user.label,
                 user.user_id,
@@ -56,13 +56,14 @@ class Users(Page):
                 user.rpm_limit,
             )
             for user in self.users
-        ]
+        )
         return "\n".join(
             [
                 f"{count(self.total, 'user')} by spend in the current budget period (times in UTC).",
                 *table(
                     ("user", "id", "spend", "budget", "resets", "TPM", "RPM"),
                     rows,
+                    len(self.users),
                     self.total,
                     f"next_cursor={self.next_cursor}" if self.next_cursor else "These are the last.",
                 ),
