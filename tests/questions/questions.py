@@ -98,6 +98,7 @@ def models_expected(truth: Truth, today: date) -> Structured:
     for name in (name for name in names if name in planned):
         model = planned[name]
         facts[name] = {
+            "mode": "chat",
             "provider": model.provider,
             "availability": "available",
             "restricted": model.restricted if model.in_litemaas else None,
@@ -111,7 +112,7 @@ def models_expected(truth: Truth, today: date) -> Structured:
 
 
 def models_seen(answer: Structured) -> Structured:
-    fields = ("provider", "availability", "restricted", "input_$/1M", "output_$/1M", "tpm", "rpm", "max_tokens")
+    fields = ("mode", "provider", "availability", "restricted", "input_$/1M", "output_$/1M", "tpm", "rpm", "max_tokens")
     from_plan = {model["model"]: {name: model[name] for name in fields} for model in answer["models"]}
     names = [model["model"] for model in answer["models"]]
     return {"names": names, "seeded": from_plan, "truncated": answer["truncated"]}

@@ -25,7 +25,7 @@ def identity(name: str) -> str:
 
 @dataclass(frozen=True)
 class Model:
-    """A model; prices in dollars per token, limits per minute."""
+    """A chat model; prices in dollars per token, limits per minute."""
 
     name: str
     provider: str = "hosted_vllm"
@@ -34,7 +34,6 @@ class Model:
     tpm: int | None = 200_000
     rpm: int | None = 600
     max_tokens: int = 8192
-    mode: str = "chat"
     restricted: bool = False
     popularity: int = 10
     in_litellm: bool = True
@@ -63,10 +62,8 @@ class Model:
 
 
 MODELS = (
-    Model(
-        "llama-scout-17b", "hosted_vllm", 1.2e-6, 4.8e-6, 400_000, max_tokens=131072, popularity=40, provider_name="llama-4-scout-17b-16e"
-    ),
-    Model("granite-3-8b-instruct", "openai", 2e-7, 6e-7, tpm=100_000, rpm=1000, popularity=25, in_config=True),
+    Model("llama-scout-17b", input_cost=1.2e-6, output_cost=4.8e-6, tpm=400_000, popularity=40, provider_name="llama-4-scout-17b-16e"),
+    Model("granite-3-8b-instruct", "openai", input_cost=2e-7, output_cost=6e-7, tpm=100_000, rpm=1000, popularity=25, in_config=True),
     Model("deepseek-r1-distill-qwen-14b", input_cost=2e-6, output_cost=8e-6, max_tokens=32768, restricted=True, popularity=12),
     Model("codellama-7b-instruct", input_cost=9e-7, output_cost=9e-7, max_tokens=16384, restricted=True, popularity=8),
     Model("qwen3-14b", "openai", input_cost=5e-7, output_cost=1.5e-6, max_tokens=40960, popularity=15),
