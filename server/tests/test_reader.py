@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -18,22 +21,40 @@ PASSWORD = "p@ss/w#rd 'quoted\" %41"
 
 
 @pytest.fixture
-def role(owner, litemaas_owner):
+def admin(stack) -> dict[str, str]:
+    """The URLs of both databases as PostgreSQL's superuser, whose password the stack keeps beside its stack.json."""
+    password = json.loads((Path(stack.kubeconfig).parent / "settled.json").read_text())["secrets"]["postgres_password"]
+    urls = {"ADMIN_DATABASE_URL": stack.database_url, "LITEMAAS_ADMIN_DATABASE_URL": stack.litemaas_database_url}
+    return {
+        name: urlsplit(url)._replace(netloc=f"postgres:{password}@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
+        for name, url in urls.items()
+    }
+
+
+@pytest.fixture
+def litellm_database(admin):
+    with psycopg.connect(admin["ADMIN_DATABASE_URL"], autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def litemaas_database(admin):
+    with psycopg.connect(admin["LITEMAAS_ADMIN_DATABASE_URL"], autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def role(litellm_database, litemaas_database):
     name = f"reader_{uuid.uuid4().hex[:12]}"
     yield name
-    if owner.execute("SELECT true FROM pg_roles WHERE rolname = %s", [name]).fetchone():
-        for connection in (owner, litemaas_owner):
+    if litellm_database.execute("SELECT true FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+        for connection in (litellm_database, litemaas_database):
             connection.execute(f"DROP OWNED BY {name}")
-        owner.execute(f"DROP ROLE {name}")
+        litellm_database.execute(f"DROP ROLE {name}")
 
 
-def create_reader(stack, role: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    admin = {
-        "ADMIN_DATABASE_URL": stack.database_url,
-        "LITEMAAS_ADMIN_DATABASE_URL": stack.litemaas_database_url,
-        "READER_PASSWORD": PASSWORD,
-    }
-    environment = {"PATH": os.environ["PATH"]} | admin | environment
+def create_reader(admin: dict[str, str], role: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "READER_PASSWORD": PASSWORD, **admin, **environment}
     return subprocess.run([COMMAND, "create-reader", "--role", role], env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -48,46 +69,60 @@ def expected(columns: dict[str, tuple[str, ...]]) -> set[tuple[str, str, str]]:
     return {(table, column, "SELECT") for table, names in columns.items() for column in names}
 
 
-def test_the_role_gets_exactly_what_the_server_reads(stack, role, owner, litemaas_owner):
-    result = create_reader(stack, role)
+def test_the_role_gets_exactly_what_the_server_reads(admin, role, litellm_database, litemaas_database):
+    result = create_reader(admin, role)
     assert result.returncode == 0, result.stderr
-    assert grants(owner, role) == expected(LITELLM_COLUMNS)
-    assert grants(litemaas_owner, role) == expected(LITEMAAS_COLUMNS)
+    assert grants(litellm_database, role) == expected(LITELLM_COLUMNS)
+    assert grants(litemaas_database, role) == expected(LITEMAAS_COLUMNS)
     rights = "rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolconfig"
-    row = owner.execute(f"SELECT {rights} FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    row = litellm_database.execute(f"SELECT {rights} FROM pg_roles WHERE rolname = %s", [role]).fetchone()
     assert row == (True, False, False, False, False, False, ["default_transaction_read_only=on"])
     assert "LiteLLM_UserTable" in result.stdout
     assert PASSWORD not in result.stdout + result.stderr
 
 
-def test_again_it_changes_nothing_and_takes_back_what_is_too_much(stack, role, owner, litemaas_owner):
-    create_reader(stack, role)
-    owner.execute(f'GRANT SELECT ON "LiteLLM_ProxyModelTable" TO {role}; GRANT SELECT (password) ON "LiteLLM_UserTable" TO {role}')
-    litemaas_owner.execute(f"GRANT SELECT ON api_keys TO {role}")
-    assert create_reader(stack, role).returncode == 0
-    assert grants(owner, role) == expected(LITELLM_COLUMNS)
-    assert grants(litemaas_owner, role) == expected(LITEMAAS_COLUMNS)
+def test_the_role_enters_with_its_password_and_no_other(admin, role):
+    create_reader(admin, role)
+    parts = urlsplit(admin["ADMIN_DATABASE_URL"])
+    login = {"host": parts.hostname, "port": parts.port, "dbname": parts.path[1:], "user": role}
+    with psycopg.connect(**login, password=PASSWORD) as reader:
+        reader.execute('SELECT user_id FROM "LiteLLM_UserTable"')
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(**login, password=PASSWORD + "x")
 
 
-def test_rights_by_way_of_public_are_reported(stack, role, litemaas_owner):
+def test_again_it_changes_nothing_and_takes_back_what_is_too_much(admin, role, litellm_database, litemaas_database):
+    create_reader(admin, role)
+    litellm_database.execute(
+        f'GRANT SELECT ON "LiteLLM_ProxyModelTable" TO {role}; GRANT SELECT (password) ON "LiteLLM_UserTable" TO {role}'
+    )
+    litemaas_database.execute(f"GRANT SELECT ON api_keys TO {role}")
+    assert create_reader(admin, role).returncode == 0
+    assert grants(litellm_database, role) == expected(LITELLM_COLUMNS)
+    assert grants(litemaas_database, role) == expected(LITEMAAS_COLUMNS)
+
+
+def test_rights_by_way_of_public_are_reported(admin, role, litemaas_database):
     table = f"public_{uuid.uuid4().hex[:8]}"
-    litemaas_owner.execute(f"CREATE TABLE {table} (secret text); GRANT SELECT ON {table} TO PUBLIC")
+    litemaas_database.execute(f"CREATE TABLE {table} (secret text); GRANT SELECT ON {table} TO PUBLIC")
     try:
         assert (
             f"WARNING: the role may read more than it needs, granted to PUBLIC or to a role that it is a member of: {table}"
-            in create_reader(stack, role).stdout
+            in create_reader(admin, role).stdout
         )
     finally:
-        litemaas_owner.execute(f"DROP TABLE {table}")
+        litemaas_database.execute(f"DROP TABLE {table}")
 
 
-def test_an_existing_administrator_is_never_made_a_reader(stack, owner):
-    role = owner.execute("SELECT current_user").fetchone()[0]
-    before = owner.execute("SELECT rolcreaterole, rolsuper, rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    result = create_reader(stack, role)
+def test_an_owner_or_administrator_is_never_made_a_reader(admin, stack, litellm_database):
+    role = urlsplit(stack.database_url).username
+    before = litellm_database.execute("SELECT rolcreaterole, rolsuper, rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    result = create_reader(admin, role)
     assert result.returncode == 1
     assert "--role:" in result.stderr
-    assert owner.execute("SELECT rolcreaterole, rolsuper, rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone() == before
+    assert (
+        litellm_database.execute("SELECT rolcreaterole, rolsuper, rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone() == before
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,23 +134,23 @@ def test_an_existing_administrator_is_never_made_a_reader(stack, owner):
         ({"ADMIN_DATABASE_URL": "mysql://u:a-secret@127.0.0.1:9/d"}, "not of the form"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(stack, role, environment, told):
-    result = create_reader(stack, role, **environment)
+def test_what_is_missing_or_wrong_is_named(admin, role, environment, told):
+    result = create_reader(admin, role, **environment)
     assert result.returncode == 1
     assert told in result.stderr
     assert "a-secret" not in result.stdout + result.stderr
 
 
-def test_a_database_that_is_neither_is_refused_and_left_without_the_role(stack, role, owner):
-    parts = stack.database_url.rpartition("/")
-    result = create_reader(stack, role, ADMIN_DATABASE_URL=f"{parts[0]}/postgres", LITEMAAS_ADMIN_DATABASE_URL="")
+def test_a_database_that_is_neither_is_refused_and_left_without_the_role(admin, role, litellm_database):
+    url = admin["ADMIN_DATABASE_URL"].rpartition("/")[0] + "/postgres"
+    result = create_reader(admin, role, ADMIN_DATABASE_URL=url, LITEMAAS_ADMIN_DATABASE_URL="")
     assert result.returncode == 1
     assert "neither LiteLLM's nor LiteMaaS's tables" in result.stderr
-    assert owner.execute("SELECT true FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None
+    assert litellm_database.execute("SELECT true FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None
 
 
-def test_a_reader_cannot_make_readers(stack, role):
-    result = create_reader(stack, role, ADMIN_DATABASE_URL=stack.database_readonly_url, LITEMAAS_ADMIN_DATABASE_URL="")
+def test_a_reader_cannot_make_readers(admin, stack, role):
+    result = create_reader(admin, role, ADMIN_DATABASE_URL=stack.database_readonly_url, LITEMAAS_ADMIN_DATABASE_URL="")
     assert result.returncode == 1
     assert "may not do this" in result.stderr
 
