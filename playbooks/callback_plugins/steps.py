@@ -109,8 +109,10 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_failed(self, result, ignore_errors=False) -> None:
         self._end("FAILED")
         answers = [item for item in result.result.get("results", ()) if item.get("failed")] or [result.result]
-        for text in (answer[key] for answer in answers for key in ("msg", "stdout", "stderr") if answer.get(key)):
+        for text in (answer[key] for answer in answers for key in ("msg", "stdout", "stderr", "censored") if answer.get(key)):
             print(f"\n{text}".replace("\n", "\n    "), flush=True)
+
+    v2_runner_on_unreachable = v2_runner_on_failed
 
     def v2_playbook_on_stats(self, stats) -> None:
         self._end()
