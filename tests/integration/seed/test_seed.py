@@ -135,6 +135,21 @@ def test_a_second_run_changes_nothing(stack, litellm_database):
     assert seeded_rows(litellm_database) == before
 
 
+def test_data_of_another_edition_is_refused(stack, litellm_database):
+    """Half of one plan and half of another would be neither."""
+    before = seeded_rows(litellm_database)
+    with psycopg.connect(stack.litemaas_database_url, autocommit=True) as litemaas:
+        litemaas.execute("UPDATE litemaas_local.seeded_days SET edition = edition - 1")
+        try:
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                seed_again(stack)
+        finally:
+            litemaas.execute("UPDATE litemaas_local.seeded_days SET edition = edition + 1")
+    assert "make down PURGE=1" in refused.value.stderr
+    assert refused.value.stdout == ""
+    assert seeded_rows(litellm_database) == before
+
+
 def test_a_later_day_is_added(stack, litellm_database, history):
     tomorrow = today() + timedelta(days=1)
     while PLAN.quiet(tomorrow):

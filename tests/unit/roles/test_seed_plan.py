@@ -31,7 +31,7 @@ def test_the_history_has_60_days_and_the_latest_25_march():
 
 
 def test_traffic_is_a_function_of_its_day():
-    # Told by one number, so that a change of the plan is a choice and not an accident of a Python version.
+    # Told by one number, so that a change is a choice (raise EDITION with it) and not an accident of a Python version.
     day = date(2026, 11, 20)
     told = [(request.key.name, request.model.name, request.prompt_tokens, request.failed) for request in PLAN.traffic(day)]
     assert hashlib.sha256(repr(told).encode()).hexdigest()[:12] == "cdc316a55d73"

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
     is_active boolean DEFAULT true, created_at timestamptz DEFAULT now(), updated_at timestamptz DEFAULT now()
 );
 CREATE SCHEMA IF NOT EXISTS litemaas_local;
-CREATE TABLE IF NOT EXISTS litemaas_local.seeds (seeded_on date PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS litemaas_local.seeded_days (seeded_on date PRIMARY KEY, edition integer NOT NULL);
 """
 # LiteMaaS makes this one itself; LiteLLM does not know it
 SYSTEM_USER = ("00000000-0000-0000-0000-000000000001", "system", "system@litemaas.internal")
@@ -50,15 +50,20 @@ def create(database: Connection) -> None:
 
 
 def seeded_on(database: Connection) -> date | None:
-    """Return the day of the last complete seed."""
-    latest = database.execute("SELECT max(seeded_on) FROM litemaas_local.seeds").fetchone()[0]
+    """Return the day of the last complete seed. Exits when that was by another edition of the plan."""
+    latest = database.execute("SELECT seeded_on, edition FROM litemaas_local.seeded_days ORDER BY seeded_on DESC LIMIT 1").fetchone()
     database.commit()
-    return latest
+    if latest and latest[1] != plan.EDITION:
+        raise SystemExit(
+            f"seed: this stack's data is of edition {latest[1]}, the plan of edition {plan.EDITION}. Remove the stack and start it again "
+            "(the demo: make down PURGE=1; another: playbooks/demo.yml with its litemaas_local_name and litemaas_local_state=absent)"
+        )
+    return latest and latest[0]
 
 
 def remember(database: Connection, day: date) -> None:
     """Note that the seed of `day` is complete."""
-    database.execute("INSERT INTO litemaas_local.seeds VALUES (%s) ON CONFLICT DO NOTHING", [day])
+    database.execute("INSERT INTO litemaas_local.seeded_days VALUES (%s, %s) ON CONFLICT DO NOTHING", [day, plan.EDITION])
     database.commit()
 
 

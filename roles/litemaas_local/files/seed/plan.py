@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 
 SEED = "litemaas-local"
+EDITION = 1  # raise it with any change of what is seeded: data of another edition is refused, for half old, half new is neither
 HISTORY_DAYS = 60
 STUB_HEALTHY, STUB_FAILING = "how many pods fit on a node", "please fail"
 
