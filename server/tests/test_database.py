@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from litemaas_mcp.backends.database import LITELLM_COLUMNS, LITELLM_CONNECTIONS, LITEMAAS_COLUMNS, Database, normalise_url
 from litemaas_mcp.errors import Failure, Unavailable
+from litemaas_mcp.settings import SettingsError
 
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.tools import settings_of, started
@@ -277,5 +278,8 @@ async def test_a_slow_query_ends_at_the_timeout_on_the_server_too(scratch, stack
         assert time.monotonic() - started_at < 1.5
 
 
-def test_constructing_asks_nobody(stack):
-    Database(settings_of(stack, database_url="postgresql://u:p@127.0.0.1:9/d"))
+def test_a_url_that_makes_no_connection_is_named_by_its_variable(stack):
+    for name in ("database_url", "litemaas_database_url"):
+        with pytest.raises(SettingsError, match=f"^{name.upper()}: this is not of the form") as caught:
+            Database(settings_of(stack, **{name: "postgresql://u:a-secret@h:port/d"}))
+        assert "a-secret" not in str(caught.value)

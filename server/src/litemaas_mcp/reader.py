@@ -25,17 +25,17 @@ async def create_reader(role: str) -> int:
     Reads ADMIN_DATABASE_URL, LITEMAAS_ADMIN_DATABASE_URL (where LiteMaaS's tables are in another database; both as a user who
     may create roles and owns the tables) and READER_PASSWORD. Returns the exit code.
     """
-    urls = [os.environ[name] for name in ("ADMIN_DATABASE_URL", "LITEMAAS_ADMIN_DATABASE_URL") if os.environ.get(name)]
+    urls = {name: os.environ[name] for name in ("ADMIN_DATABASE_URL", "LITEMAAS_ADMIN_DATABASE_URL") if os.environ.get(name)}
     password = os.environ.get("READER_PASSWORD", "")
     try:
-        if not os.environ.get("ADMIN_DATABASE_URL"):
+        if "ADMIN_DATABASE_URL" not in urls:
             raise Failure("ADMIN_DATABASE_URL: set it to the URL of LiteLLM's database, as a user who may create roles.")
         if not password:
             raise Failure("READER_PASSWORD: set it to the password that the role shall have.")
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", role):
             raise Failure(f"--role: {role!r} must be lower-case letters, digits and underscores.")
-        for url in urls:
-            for line in await grant(url, role, password):
+        for name, url in urls.items():
+            for line in await grant(name, url, role, password):
                 print(line)
     except Failure as failure:
         print(f"create-reader: {failure}", file=sys.stderr)
@@ -43,20 +43,24 @@ async def create_reader(role: str) -> int:
     return 0
 
 
-async def grant(url: str, role: str, password: str) -> list[str]:
+async def grant(name: str, url: str, role: str, password: str) -> list[str]:
     """Make the role, give it exactly the columns that the server reads, and say what it has; all of it or nothing.
+
+    Args:
+        name: the variable that holds the URL.
 
     Raises:
         Failure: the database can't be reached, the administrator may not do this, or the role is somebody's own.
     """
-    dsn, path = normalise_url(url)
+    try:
+        dsn, path = normalise_url(url)
+    except Failure as failure:
+        raise Failure(f"{name}: {failure}.") from failure
     try:
         settings = path | {"default_transaction_read_only": "off", "application_name": "litemaas-mcp create-reader"}
         connection = await asyncpg.connect(dsn, server_settings=settings, timeout=10, command_timeout=60)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Failure(
-            f"The database can't be reached as administrator: {type(error).__name__}. Check the URL, user and password."
-        ) from error
+        raise Failure(f"{name}: the database can't be reached: {type(error).__name__}. Check address, user and password.") from error
     try:
         async with connection.transaction():
             return await _grant(connection, role, password)

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from pydantic_core import from_json
 
@@ -30,8 +30,9 @@ def protect(values: Iterable[str]) -> None:
     """
     global _known
     for value in values:
-        password = urlsplit(value).password if "://" in value else None
-        for secret in (value, password or "", unquote(password or "")):
+        # Not by urlsplit: a password may hold what should have been percent-encoded.
+        password = value.partition("://")[2].rpartition("@")[0].partition(":")[2]
+        for secret in (value, password, unquote(password)):
             if len(secret) >= SHORTEST:
                 _secrets.update((secret, quote(secret, safe="")))
     # Longest first, so that a secret inside a longer one leaves no rest.

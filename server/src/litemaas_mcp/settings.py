@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "litemaas_database_url")
     @classmethod
     def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        if url is not None and url.get_secret_value().partition("://")[0].partition("+")[0] not in ("postgresql", "postgres"):
             raise ValueError("must be a postgresql:// URL")
         return url
 

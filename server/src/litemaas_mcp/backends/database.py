@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 import asyncpg
 
 from litemaas_mcp.errors import Failure, Unavailable
-from litemaas_mcp.settings import Settings
+from litemaas_mcp.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +83,11 @@ class Database:
     """
 
     def __init__(self, settings: Settings) -> None:
-        first = _Pool(settings.database_url.get_secret_value(), LITELLM_CONNECTIONS, settings.database_timeout)
-        second = settings.litemaas_database_url
-        self._pools = [first, *([_Pool(second.get_secret_value(), LITEMAAS_CONNECTIONS, settings.database_timeout)] if second else [])]
+        urls = {
+            "DATABASE_URL": (settings.database_url, LITELLM_CONNECTIONS),
+            "LITEMAAS_DATABASE_URL": (settings.litemaas_database_url, LITEMAAS_CONNECTIONS),
+        }
+        self._pools = [_Pool(name, url.get_secret_value(), size, settings.database_timeout) for name, (url, size) in urls.items() if url]
         self._found: dict[str, _Pool] = {}
 
     async def start(self) -> None:
@@ -347,8 +349,12 @@ _KEY = ", ".join(f"t.{column}" for column in LITELLM_COLUMNS["LiteLLM_Verificati
 class _Pool:
     """Connections to one database, opened when needed."""
 
-    def __init__(self, url: str, size: int, timeout: float) -> None:
-        self._dsn, path = normalise_url(url)
+    def __init__(self, name: str, url: str, size: int, timeout: float) -> None:
+        try:
+            self._dsn, path = normalise_url(url)
+        except Failure as failure:
+            raise SettingsError(f"{name}: {failure}") from failure
+        self._name = name
         self._size, self._timeout = size, timeout
         # asyncpg's own queue would let callers wait as long as the slowest query; this one tells them "busy" soon.
         self._places = asyncio.Semaphore(size)
@@ -402,7 +408,7 @@ class _Pool:
             log.warning("%s", error)
             raise Failure("The database's tables are not those of a LiteLLM or LiteMaaS version that this server knows.") from error
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise Unavailable("The database refuses the server's user, password or database name: check DATABASE_URL.") from error
+            raise Unavailable(f"The database refuses the server's user, password or database name: check {self._name}.") from error
         except (asyncpg.DataError, asyncpg.exceptions._base.DataError) as error:
             raise Failure("An argument holds characters that no text in the database can hold.") from error
         except (OSError, *_LOST) as error:
@@ -439,8 +445,10 @@ async def _nothing_to_reset(connection: asyncpg.Connection) -> None:
     pass
 
 
+_HOST = r"(?:\[[^\]]+\]|[^\[\]/?@:,]*)(?::\d+)?"
 _URL = re.compile(
-    r"(?s)postgres(?:ql)?(?:\+\w+)?://(?:(?P<user>[^:@/]*)(?::(?P<password>.*))?@)?(?P<host>[^/?@]*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?"
+    r"(?s)postgres(?:ql)?(?:\+\w+)?://(?:(?P<user>[^:@/]*)(?::(?P<password>.*))?@)?"
+    rf"(?P<host>{_HOST}(?:,{_HOST})*)(?:/(?P<name>[^?]*))?(?:\?(?P<query>.*))?"
 )
 _KNOWN = ("host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 
@@ -456,7 +464,7 @@ def normalise_url(url: str) -> tuple[str, dict[str, str]]:
     """
     match = _URL.fullmatch(url.strip())
     if not match:
-        raise Failure("The database URL is not of the form postgresql://user:password@host:port/database.")
+        raise Failure("this is not of the form postgresql://user:password@host:port/database")
     given = dict(parse_qsl(match["query"] or ""))
     if given.get("sslmode") == "no-verify":  # node-postgres's word for libpq's "require"
         given["sslmode"] = "require"
