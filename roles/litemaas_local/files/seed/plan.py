@@ -63,7 +63,15 @@ class Model:
 
 
 MODELS = (
-    Model("llama-scout-17b", input_cost=1.2e-6, output_cost=4.8e-6, tpm=400_000, popularity=40, provider_name="llama-4-scout-17b-16e"),
+    Model(
+        "llama-scout-17b",
+        input_cost=1.2e-6,
+        output_cost=4.8e-6,
+        tpm=400_000,
+        max_tokens=131072,
+        popularity=40,
+        provider_name="llama-4-scout-17b-16e",
+    ),
     Model("granite-3-8b-instruct", "openai", input_cost=2e-7, output_cost=6e-7, tpm=100_000, rpm=1000, popularity=25, in_config=True),
     Model("deepseek-r1-distill-qwen-14b", input_cost=2e-6, output_cost=8e-6, max_tokens=32768, restricted=True, popularity=12),
     Model("codellama-7b-instruct", input_cost=9e-7, output_cost=9e-7, max_tokens=16384, restricted=True, popularity=8),
