@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from statistics import median
 
 import pytest
 
 from tests.support.mcp_http import MODERN, RawClient, request_parts
+from tests.support.tcp_proxy import TcpProxy
 
-from .conftest import TOKEN
+from .conftest import TOKEN, address
 
 REVISIONS = ["2025-11-25", MODERN]
 SPEND = "LiteLLM_DailyUserSpend"
@@ -118,6 +121,24 @@ def test_a_hung_litellm_gives_clear_errors_and_harms_no_other_tool(start, far_ba
         litellm_proxy.heal()
         server.wait_for("/health", 200)
         assert not client.call("list_models").get("isError")
+
+
+def test_a_hung_kubernetes_gives_a_clear_error_and_harms_no_other_tool(start, stack, tmp_path):
+    kubeconfig = Path(stack.kubeconfig).read_text()
+    url = re.search(r"http://127\.0\.0\.1:\d+", kubeconfig)[0]
+    with TcpProxy(*address(url)) as proxy:
+        (tmp_path / "kubeconfig").write_text(kubeconfig.replace(url, f"http://127.0.0.1:{proxy.port}"))
+        server = start(KUBECONFIG=str(tmp_path / "kubeconfig"), LITELLM_TIMEOUT="1.5")
+        server.wait_for("/health")
+        with RawClient(server.url, TOKEN) as client:
+            assert not client.call("get_pod_status").get("isError")
+            proxy.hang()
+            started = time.perf_counter()
+            assert "Kubernetes" in client.error_of("get_pod_status")
+            assert time.perf_counter() - started < 5
+            assert not client.call("get_daily_stats").get("isError")
+            proxy.heal()
+            assert not client.call("get_pod_status").get("isError")
 
 
 def test_a_crowd_beyond_the_connections_is_told_busy_and_everything_recovers(start, locked):
