@@ -20,6 +20,9 @@ from tests.questions.truth import Truth  # noqa: E402
 
 
 async def main(file: Path) -> int:
+    if not file.exists():
+        print(f"There is no {file}: `make demo` starts a stack and asks it.", file=sys.stderr)
+        return 2
     stack = Stack.read(file)
     wrong = 0
     wide, tool = max(len(question.text) for question in QUESTIONS), max(len(question.tool) for question in QUESTIONS)
