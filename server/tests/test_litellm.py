@@ -60,6 +60,28 @@ def test_errors_are_short_and_hold_no_keys_and_no_stack():
     assert len(brief("x" * 999)) == 300
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Incorrect API key provided: gsk_abcdefghijklmnop1234567890abcdefghij",
+        "GET https://host/v1?key=AIza-short&alt=json",
+        '{"api_key": "short1"}',
+        "Authorization: Bearer short1",
+        "password=short1, user=x",
+        "bad key sk-ant-api03-abcdefgh",
+    ],
+)
+def test_keys_of_every_provider_are_left_out(error):
+    text = brief(error)
+    assert "***" in text
+    assert not [secret for secret in ("gsk_", "AIza", "short1", "api03") if secret in text]
+
+
+def test_what_helps_is_left_in():
+    text = "User 9c5b4b11-e7cd-4750-8ab1-d6b8911c5cff not found in key table of litellm.proxy.management_endpoints"
+    assert brief(text) == text
+
+
 async def test_a_refused_key_is_told_with_the_remedy_and_without_the_key(stack):
     async with started(settings_of(stack, litellm_api_key="sk-wrong-key-for-the-test")) as backends:
         with pytest.raises(Unavailable, match="LiteLLM refuses the server's key: check LITELLM_API_KEY") as caught:

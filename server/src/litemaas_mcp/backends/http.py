@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import logging
+import re
 import ssl
 from typing import Any
 
@@ -18,6 +19,12 @@ log = logging.getLogger(__name__)
 
 CONNECT = 5.0  # seconds
 LONGEST = 300  # characters of another system's error that are passed on
+
+# Providers quote keys in their errors: what is called one, and what is as long and mixed as one but no UUID.
+_KEYS = re.compile(
+    r"(?i)((?:key|token|password|secret|authorization)[\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?|bearer\s+)[^\s\"',&]+"
+    r"|\b(?![0-9a-f]{8}-[0-9a-f]{4}-)(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{32,}"
+)
 
 
 class Refused(Failure):
@@ -154,5 +161,5 @@ def _text(part: Any) -> str:
 def brief(text: str) -> str:
     """Return another system's error in one short line, without secrets and without its stack trace."""
     line = " ".join(text.partition("stack trace:")[0].partition("Traceback (most recent call last)")[0].split())
-    line = scrub(line)
+    line = _KEYS.sub(r"\1***", scrub(line))
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
