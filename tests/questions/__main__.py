@@ -19,11 +19,7 @@ from tests.questions.questions import QUESTIONS  # noqa: E402
 from tests.questions.truth import Truth  # noqa: E402
 
 
-async def main(file: Path) -> int:
-    if not file.exists():
-        print(f"There is no {file}: `make demo` starts a stack and asks it.", file=sys.stderr)
-        return 2
-    stack = Stack.read(file)
+async def main(stack: Stack) -> int:
     wrong = 0
     wide, tool = max(len(question.text) for question in QUESTIONS), max(len(question.tool) for question in QUESTIONS)
     print(f"{'question':{wide}}  {'tool':{tool}}  {'ms':>6}  answer")
@@ -41,4 +37,7 @@ async def main(file: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(anyio.run(main, Path(sys.argv[1]) if len(sys.argv) > 1 else LOCAL / "stack.json"))
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else LOCAL / "stack.json"
+    if not file.exists():
+        sys.exit(f"There is no {file}: `make demo` starts a stack and asks it.")
+    sys.exit(anyio.run(main, Stack.read(file)))
