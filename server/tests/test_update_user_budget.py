@@ -289,6 +289,14 @@ class TestLiteMaaS:
                 answer = await update_user_budget(backends, user_id=user_id, max_budget=5)
         assert "it has no such user" in answer.litemaas
 
+    @pytest.mark.parametrize("answer", [[], None, {"maxBudget": "much"}])
+    async def test_an_answer_of_another_shape_does_not_hide_what_is_done(self, stack, user, owner, answer):
+        with HttpStandIn(lambda asked: (200, answer)) as stand_in:
+            async with started(self.settings(stack, stand_in)) as backends:
+                update = await update_user_budget(backends, user_id=user, max_budget=500)
+        assert "its row was updated, but it answers maxBudget" in update.litemaas
+        assert row(owner, user)["max_budget"] == 500
+
     async def test_a_version_that_ignores_the_period_is_noticed(self, stack, user):
         with HttpStandIn(lambda asked: (200, {"maxBudget": asked.json["maxBudget"]})) as stand_in:
             async with started(self.settings(stack, stand_in)) as backends:

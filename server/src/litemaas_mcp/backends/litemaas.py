@@ -30,8 +30,9 @@ class LiteMaaS(Api):
     async def update_budget(self, user_id: str, changes: dict[str, Any]) -> dict[str, Any] | None:
         """Change a user's limits (maxBudget, budgetDuration) and return them as LiteMaaS then has them; None when it has no such user."""
         try:
-            return await self.write("PATCH", f"/api/v1/admin/users/{quote(user_id, safe='')}/budget-limits", changes)
+            answer = await self.write("PATCH", f"/api/v1/admin/users/{quote(user_id, safe='')}/budget-limits", changes)
         except Refused as refused:
             if refused.status == 404:
                 return None
             raise
+        return answer if isinstance(answer, dict) else {}

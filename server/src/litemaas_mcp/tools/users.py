@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -270,9 +271,9 @@ _UNTOUCHED = "its own row was not touched, since LITEMAAS_API_URL is not set; Li
 
 def _same(stored: Any, wanted: float | str) -> bool:
     """Whether both are the same period, or the same amount: LiteLLM answers with 15 digits, LiteMaaS's row holds a decimal."""
-    if stored is None or isinstance(wanted, str):
+    if isinstance(wanted, str) or not isinstance(stored, (int, float, Decimal)):
         return stored == wanted
-    return math.isclose(float(stored), wanted, rel_tol=1e-12)
+    return math.isclose(stored, wanted, rel_tol=1e-12)
 
 
 async def _read_back(backends: Backends, before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
