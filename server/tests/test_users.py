@@ -131,8 +131,10 @@ async def test_a_name_of_several_lists_them_all(alone, scratch):
 
 @pytest.mark.parametrize("typed", ["alopezm", "alopezmee", "lopezme", "alopezme@redhat.co", "ALOPEZME@REDHAT"])
 async def test_a_typing_error_names_who_may_be_meant(alone, scratch, typed):
-    for number in range(600):
-        scratch.insert("LiteLLM_UserTable", user_id=f"someone-{number}", user_email=f"someone{number}@example.com")
+    scratch.connection.execute(
+        f"""INSERT INTO {scratch.name}."LiteLLM_UserTable" (user_id, user_email)
+        SELECT 'someone-' || n, 'someone' || n || '@example.com' FROM generate_series(1, 600) n"""
+    )
     scratch.insert("LiteLLM_UserTable", user_id="7f3c", user_email="alopezme@redhat.com")
     with pytest.raises(Failure, match=r"user: there is no user .*Did you mean .*7f3c \(alopezme@redhat\.com\)"):
         await find_user(alone, typed, "user")
