@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -35,16 +35,13 @@ reachable: {description: Whether that user can reach the stack's folder, returne
 
 
 def node_bin(minimum: int) -> str:
-    """npm answers for node too: Debian has a node without npm."""
-    npm = shutil.which("npm")
-    if not npm:
+    """Only where npm is too: Debian has a node without one."""
+    node = shutil.which("node")
+    if not node or not os.access(os.path.join(os.path.dirname(node), "npm"), os.X_OK):
         return ""
-    asked = subprocess.run([npm, "version", "--json"], cwd="/", capture_output=True, text=True, check=False)
-    try:
-        major = int(json.loads(asked.stdout)["node"].split(".")[0])
-    except (ValueError, KeyError):
-        return ""
-    return os.path.dirname(npm) if major >= minimum else ""
+    answer = subprocess.run([node, "--version"], cwd="/", capture_output=True, text=True, check=False).stdout
+    version = re.match(r"v(\d+)\.", answer)
+    return os.path.dirname(node) if version and int(version[1]) >= minimum else ""
 
 
 def postgres_bin(minimum: int) -> str:
