@@ -24,7 +24,7 @@ author: The rhpds.litemaas authors
 """
 
 # What no one waits for.
-NO_STEPS = ("ansible.builtin.include_tasks", "ansible.builtin.validate_argument_spec", "ansible.builtin.debug")
+NO_STEPS = tuple(f"ansible.builtin.{name}" for name in ("assert", "debug", "include_tasks", "validate_argument_spec"))
 QUIET_INTERVAL = 10  # seconds between the progress lines of a step where there is no terminal
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|\x1b\[[0-9;]*[A-Za-z]")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import stat
@@ -186,3 +187,43 @@ def test_a_removed_stack_leaves_nothing(scratch) -> None:
     assert not Path(before["postgres_data"]).exists()
     twice = scratch.play("absent")
     assert (twice.code, twice.changed) == (0, []), twice.output
+
+
+def strays(scratch) -> set[int]:
+    """Who runs out of the stack's folder without being in a session that a pid file names."""
+    known = {json.loads(path.read_text())["pid"] for path in (scratch.folder / "run").glob("*.pid")}
+    found = set()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{entry}/cmdline").read_text()
+            session = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[3])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if str(scratch.folder) in command and session not in known:
+            found.add(int(entry))
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("chance", map(random.Random, range(12)), ids=range(12))
+def test_whatever_is_killed_whenever_the_next_run_mends_it(scratch, chance) -> None:
+    pids = scratch.description["pids"]
+    if chance.random() < 0.3:
+        assert scratch.play("absent").code == 0  # a first start is killed then, set-up of the databases included
+    else:
+        for name in chance.sample(sorted(pids), chance.randint(1, 3)):
+            os.kill(pids[name], signal.SIGKILL)
+    with subprocess.Popen(
+        scratch.command(), cwd=scratch.root, env=scratch.environment(), stdout=subprocess.DEVNULL, start_new_session=True
+    ) as run:
+        time.sleep(chance.uniform(0.5, 30))
+        if run.poll() is None:
+            os.killpg(run.pid, chance.choice([signal.SIGKILL, signal.SIGINT]))
+    again = scratch.play()
+    assert again.code == 0, again.output
+    assert all(lives(pid) for pid in scratch.description["pids"].values())
+    assert complete(scratch.description, "hello")["choices"]
+    assert strays(scratch) == set()
+    settled = scratch.play()
+    assert (settled.code, settled.changed) == (0, []), settled.output
