@@ -5,6 +5,7 @@ Everything that is compared runs at the same time on the same data, in rounds of
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from conftest import Stack, playbook  # noqa: E402
+from conftest import LOCAL, Stack, alone, playbook  # noqa: E402
 from tests.benchmarks.data import WINDOW, Scratch, scratch_tables  # noqa: E402
 from tests.benchmarks.report import Figures, Load, Loads, Sizes, SpendLoads, report  # noqa: E402
 from tests.support.mcp_http import MODERN, RawClient, request_parts  # noqa: E402
@@ -87,14 +88,18 @@ def measure_starts(start: Callable[[], ServerProcess], ready: tuple[str, int], s
 @contextmanager
 def running_stack() -> Iterator[Stack]:
     """The tests' own stack, started when it is not running, and stopped again only in that case."""
-    described = ROOT / ".local" / NAME / "stack.json"
-    was_running = described.exists() and Path(f"/proc/{Stack.read(described).pids['litellm']}").exists()
-    playbook(NAME, "started")
-    try:
-        yield Stack.read(described)
-    finally:
-        if not was_running:
-            playbook(NAME, "stopped")
+    described = LOCAL / NAME / "stack.json"
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / f"{NAME}.lock").open("w") as lock:
+        # As tests do: whoever stops the stack first looks whether somebody else uses it.
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        was_running = described.exists() and Path(f"/proc/{Stack.read(described).pids['litellm']}").exists()
+        playbook(NAME, "started")
+        try:
+            yield Stack.read(described)
+        finally:
+            if not was_running and alone(lock):
+                playbook(NAME, "stopped")
 
 
 def check_answers(scratch: Scratch, questions: dict[str, Question]) -> None:
