@@ -52,8 +52,8 @@ def visible(text: str) -> str:
 def visible_json(document: str) -> Any:
     """Return the value of a JSON document without invisible characters in any of its strings."""
     value = from_json(document)
-    # Most answers are plain ASCII, in which JSON escapes every control character but this one.
-    if document.isascii() and "\\u" not in document and "\x7f" not in document:
+    # JSON escapes the control characters but this one; the others stand as they are. Most answers have none of either.
+    if "\\u" not in document and "\x7f" not in document and (document.isascii() or not _INVISIBLE.search(document)):
         return value
     return _visible_value(value)
 

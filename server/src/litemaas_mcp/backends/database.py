@@ -255,12 +255,17 @@ class Database:
     ) -> tuple[list[Row], int]:
         """Virtual keys, newest first, and how many there are in all with these filters. The UI's session keys are left out.
 
+        The rows are token, key_alias, user_id, email, team, spend, max_budget, budget_duration, models, blocked, expires, expired
+        and created_at: shaped here, since a hundred of them are the largest answer there is.
+
         Args:
+            now: what decides which keys are expired.
             after: creation time and token of the last one seen.
             expires_from: with `expires_until` the days, both inclusive, on which the keys expire.
             status: expired is past its expiry, blocked is blocked, active is neither.
         """
-        where, args = [f"t.team_id IS DISTINCT FROM '{SESSION_KEYS}'"], []
+        where: list[str] = [f"t.team_id IS DISTINCT FROM '{SESSION_KEYS}'"]
+        args: list[Any] = [_naive(now)]
 
         def filter_by(condition: str, *values: Any) -> None:
             numbers = [f"${len(args) + number + 1}" for number in range(len(values))]
@@ -273,11 +278,14 @@ class Database:
             filter_by("t.expires >= {0}", datetime.combine(expires_from, time()))
         if expires_until:
             filter_by("t.expires < {0}", datetime.combine(expires_until + timedelta(days=1), time()))
-        if status == "blocked":
-            where.append("t.blocked")
-        elif status:
-            active = "(t.expires IS NULL OR t.expires > {0}) AND t.blocked IS NOT TRUE"
-            filter_by("t.expires <= {0}" if status == "expired" else active, _naive(now))
+        if status:
+            where.append(
+                {
+                    "active": "(t.expires IS NULL OR t.expires > $1) AND t.blocked IS NOT TRUE",
+                    "expired": "t.expires <= $1",
+                    "blocked": "t.blocked",
+                }[status]
+            )
         matching = " AND ".join(where)
         if after:
             filter_by(
@@ -285,7 +293,11 @@ class Database:
             )
         rows = await (await self._litellm()).rows(
             f"""WITH total AS (SELECT count(*) AS total FROM "LiteLLM_VerificationToken" t WHERE {matching})
-            SELECT k.*, total, u.user_email, m.team_alias FROM total LEFT JOIN (
+            SELECT total, token, key_alias, k.user_id, u.user_email AS email, coalesce(m.team_alias, k.team_id) AS team, k.spend,
+                k.max_budget, k.budget_duration, coalesce(k.models, '{{}}') AS models, coalesce(k.blocked, false) AS blocked,
+                k.expires AT TIME ZONE 'UTC' AS expires, coalesce(k.expires <= $1, false) AS expired,
+                k.created_at AT TIME ZONE 'UTC' AS created_at
+            FROM total LEFT JOIN (
                 SELECT {_KEY} FROM "LiteLLM_VerificationToken" t WHERE {" AND ".join(where)}
                 ORDER BY coalesce(t.created_at, '-infinity') DESC, t.token DESC LIMIT {limit}) k ON true
             LEFT JOIN "LiteLLM_UserTable" u ON u.user_id = k.user_id LEFT JOIN "LiteLLM_TeamTable" m ON m.team_id = k.team_id

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from litemaas_mcp.backends import Backends
 from litemaas_mcp.errors import Failure
 from litemaas_mcp.tools import tool
-from litemaas_mcp.tools.parts import Cursor, Dollars, Page, Row, count, cursor, day, in_order, moment, money, position, table, utc
+from litemaas_mcp.tools.parts import Cursor, Page, Row, count, cursor, day, in_order, moment, money, position, table
 from litemaas_mcp.tools.spend import key_label
 from litemaas_mcp.tools.users import find_user
 
@@ -20,8 +20,8 @@ class Key(Row):
     user_id: str | None
     email: Annotated[str | None, Field(description="the owner's e-mail")]
     team: Annotated[str | None, Field(description="the team's alias, else its id")]
-    spend: Annotated[Dollars, Field(description="US dollars")]
-    max_budget: Annotated[Dollars | None, Field(description="US dollars; null is no limit of its own, 0 is nothing")]
+    spend: Annotated[float, Field(description="US dollars")]
+    max_budget: Annotated[float | None, Field(description="US dollars; null is no limit of its own, 0 is nothing")]
     budget_duration: str | None
     models: Annotated[list[str], Field(description="models that the key may use; empty: all that its owner or team may")]
     expires: Annotated[datetime | None, Field(description="UTC; null: never")]
@@ -108,7 +108,7 @@ async def list_virtual_keys(
     shown = rows[:limit]
     more = len(rows) > limit
     return Keys(
-        keys=[_key(row, now) for row in shown],
+        keys=_keys(shown),
         total=total,
         user_id=owner,
         expires_after=str(since) if since else None,
@@ -121,8 +121,7 @@ async def list_virtual_keys(
 
 
 def _cursor(row: dict[str, Any]) -> str:
-    created_at = utc(row["created_at"])
-    return cursor("list_virtual_keys", created_at and created_at.isoformat(), row["token"])
+    return cursor("list_virtual_keys", row["created_at"] and row["created_at"].isoformat(), row["token"])
 
 
 def _position(given: str | None) -> tuple[datetime | None, str] | None:
@@ -136,19 +135,9 @@ def _position(given: str | None) -> tuple[datetime | None, str] | None:
     return created_at, values[1]
 
 
-def _key(row: dict[str, Any], now: datetime) -> Key:
-    expires = utc(row["expires"])
-    return Key(
-        key_alias=key_label(row["token"], row["key_alias"]),
-        user_id=row["user_id"],
-        email=row["user_email"],
-        team=row["team_alias"] or row["team_id"],
-        spend=row["spend"],
-        max_budget=row["max_budget"],
-        budget_duration=row["budget_duration"],
-        models=row["models"] or [],
-        expires=expires,
-        expired=bool(expires and expires <= now),
-        blocked=bool(row["blocked"]),
-        created_at=utc(row["created_at"]),
-    )
+_KEYS = TypeAdapter(list[Key])
+
+
+def _keys(rows: list[dict[str, Any]]) -> list[Key]:
+    """All at once: pydantic reads a list of rows several times as fast as one after the other."""
+    return _KEYS.validate_python([row | {"key_alias": key_label(row["token"], row["key_alias"])} for row in rows])

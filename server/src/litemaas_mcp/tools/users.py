@@ -13,7 +13,7 @@ from litemaas_mcp.backends import Backends
 from litemaas_mcp.durations import normalise
 from litemaas_mcp.errors import Failure, Unavailable
 from litemaas_mcp.tools import Answer, tool
-from litemaas_mcp.tools.parts import Cursor, Dollars, Page, Row, count, cursor, moment, money, near, position, table, utc
+from litemaas_mcp.tools.parts import Cursor, Page, Row, count, cursor, moment, money, near, position, table, utc
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -22,10 +22,8 @@ class User(Row):
     user_id: str
     email: str | None
     user_name: Annotated[str | None, Field(description="LiteMaaS's user name, else LiteLLM's alias")]
-    spend: Annotated[Dollars, Field(description="US dollars spent in the current budget period; in all, where there is no period")]
-    max_budget: Annotated[
-        Dollars | None, Field(description="US dollars that the user may spend in a period; null is no limit, 0 is nothing")
-    ]
+    spend: Annotated[float, Field(description="US dollars spent in the current budget period; in all, where there is no period")]
+    max_budget: Annotated[float | None, Field(description="US dollars that the user may spend in a period; null is no limit, 0 is nothing")]
     budget_duration: Annotated[str | None, Field(description="length of the period, such as 1d or 30d; null: spend is never reset")]
     budget_reset_at: Annotated[datetime | None, Field(description="UTC; when the period ends and spend goes back to 0")]
     reset_due: Annotated[
@@ -165,7 +163,7 @@ class UserBudget(Row):
     max_budget: Annotated[float | None, Field(description="US dollars; null is no limit")]
     budget_duration: Annotated[str | None, Field(description="length of the period; null: spend is never reset")]
     budget_reset_at: Annotated[datetime | None, Field(description="UTC")]
-    spend: Annotated[Dollars, Field(description="US dollars, in the current period")]
+    spend: Annotated[float, Field(description="US dollars, in the current period")]
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> UserBudget:
