@@ -67,7 +67,7 @@ class Step:
 
     def _write(self, text: str, end: str) -> None:
         if self._terminal:
-            text = "\r\x1b[K" + (text if end else text[: os.get_terminal_size(1).columns - 1])
+            text = "\r\x1b[K" + (text if end else text[: (os.get_terminal_size(1).columns or 80) - 1])
         # Straight to the descriptor: Ansible forks while the ticker runs, and a buffer's lock held then would stay held in the child.
         os.write(1, (text + end).encode())
 

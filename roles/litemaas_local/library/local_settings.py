@@ -19,7 +19,8 @@ short_description: What a local stack decides once and keeps
 options:
   path: {description: The file that keeps it (mode 0600), type: path, required: true}
   run: {description: Folder of the pid files, type: path, required: true}
-  pinned: {description: What can't change while the stack's data lives, type: dict, required: true}
+  pinned: {description: What can't change while the data exists, type: dict, required: true}
+  data: {description: The folder of the data, type: path, required: true}
   ports:
     description: The usual port of each process, 0 for any. The port it had is kept while it is free or its own; else the usual, else any.
     type: dict
@@ -67,15 +68,16 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "run": {"type": "path", "required": True},
             "pinned": {"type": "dict", "required": True},
+            "data": {"type": "path", "required": True},
             "ports": {"type": "dict", "required": True},
             "secrets": {"type": "dict", "required": True, "no_log": False},
         },
     )
-    path = Path(module.params["path"])
+    path, data = Path(module.params["path"]), Path(module.params["data"])
     try:
         kept = json.loads(path.read_text()) if path.exists() else {"pinned": {}, "ports": {}, "secrets": {}}
         for name, value in module.params["pinned"].items():
-            if kept["pinned"].get(name, value) != value:
+            if data.exists() and kept["pinned"].get(name, value) != value:
                 module.fail_json(
                     msg=f"The stack in {path.parent} was made with {name} {kept['pinned'][name]} and its data can't be used with {value}. "
                     "Remove it first (make down PURGE=1, or litemaas_local_state=absent), or give the new one another litemaas_local_name."

@@ -206,7 +206,7 @@ def strays(scratch) -> set[int]:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("chance", map(random.Random, range(12)), ids=range(12))
+@pytest.mark.parametrize("chance", map(random.Random, range(8)), ids=range(8))
 def test_whatever_is_killed_whenever_the_next_run_mends_it(scratch, chance) -> None:
     pids = scratch.description["pids"]
     if chance.random() < 0.3:

@@ -237,19 +237,23 @@ def test_a_program_that_does_not_exist_is_named(daemon) -> None:
     assert not daemon.pid_file.exists()
 
 
+def settings(folder: Path, version: str = "1", **ports: int) -> dict:
+    return {
+        "path": str(folder / "settled.json"),
+        "run": str(folder),
+        "pinned": {"LiteLLM": version},
+        "data": str(folder / "data"),
+        "ports": ports,
+        "secrets": {"key": "sk-", "password": ""},
+    }
+
+
 @pytest.fixture
 def settle(tmp_path) -> Callable[..., tuple[dict, dict]]:
     """Runs local_settings; gives its result and what it keeps."""
 
-    def settled(**ports: int) -> tuple[dict, dict]:
-        result = run(
-            "local_settings",
-            path=str(tmp_path / "settled.json"),
-            run=str(tmp_path),
-            pinned={"LiteLLM": "1"},
-            ports=ports,
-            secrets={"key": "sk-", "password": ""},
-        )
+    def settled(version: str = "1", **ports: int) -> tuple[dict, dict]:
+        result = run("local_settings", **settings(tmp_path, version, **ports))
         return result, json.loads((tmp_path / "settled.json").read_text())
 
     return settled
@@ -287,12 +291,19 @@ def test_a_port_that_its_own_process_holds_is_kept(settle, daemon) -> None:
     assert kept["ports"]["d"] == daemon.port
 
 
+def test_a_version_is_fixed_once_there_is_data(settle, tmp_path) -> None:
+    settle("1", a=0)
+    assert settle("2", a=0)[1]["pinned"] == {"LiteLLM": "2"}
+    (tmp_path / "data").mkdir()
+    failed, kept = settle("1", a=0)
+    assert "made with LiteLLM 2" in failed["msg"]
+    assert kept["pinned"] == {"LiteLLM": "2"}
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"pinned": {}}'])
-def test_damaged_settings_are_refused_with_the_remedy(settle, tmp_path, damage) -> None:
+def test_damaged_settings_are_refused_with_the_remedy(tmp_path, damage) -> None:
     (tmp_path / "settled.json").write_text(damage)
-    failed = run(
-        "local_settings", path=str(tmp_path / "settled.json"), run=str(tmp_path), pinned={"a": "1"}, ports={"a": 0}, secrets={"a": ""}
-    )
+    failed = run("local_settings", **settings(tmp_path, a=0))
     assert "is damaged" in failed["msg"]
     assert "make down PURGE=1" in failed["msg"]
     assert (tmp_path / "settled.json").read_text() == damage
