@@ -206,8 +206,9 @@ def strays(scratch) -> set[int]:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("chance", map(random.Random, range(8)), ids=range(8))
-def test_whatever_is_killed_whenever_the_next_run_mends_it(scratch, chance) -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_killed_whenever_the_next_run_mends_it(scratch, seed) -> None:
+    chance = random.Random(seed)
     pids = scratch.description["pids"]
     if chance.random() < 0.3:
         assert scratch.play("absent").code == 0  # a first start is killed then, set-up of the databases included
