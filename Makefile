@@ -47,10 +47,12 @@ lint: setup  ## check formatting, style and packaging
 docs: setup  ## renew the generated tables of docs/server.md
 	$(BIN)/python scripts/generate_docs.py
 
-lock: setup  ## renew requirements-dev.lock and the locks of the server's image from their sources
+lock: setup  ## renew requirements-dev.lock and the locks of the server's image and of the local stack's LiteLLMs
 	$(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
 	$(LOCK) --python-version 3.12 server/pyproject.toml -o server/requirements.lock
 	echo hatchling | $(LOCK) --python-version 3.12 - -o server/requirements-build.lock
+	for version in 1.106.2 1.81.0; do printf '%s\n' "litellm[proxy]==$$version" prisma==0.15.0 | \
+	  $(subst --generate-hashes,,$(LOCK)) --python-version 3.11 - -o roles/litemaas_local/files/locks/litellm-$$version.txt; done
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate
 
 clean:  ## remove .venv and the tools' caches, once nothing runs from them (`make down`); stacks stay
