@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TextIO
 
@@ -24,18 +24,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @dataclass(frozen=True)
 class Stack:
-    """What stack.json says; the URLs and tokens in it are secrets of this machine."""
+    """What stack.json says. Secrets have no place in the text that a failing assertion prints of it."""
 
     litellm_version: str
     mcp_url: str
-    mcp_token: str
+    mcp_token: str = field(repr=False)
     litellm_url: str
-    litellm_master_key: str
+    litellm_master_key: str = field(repr=False)
     stub_url: str
-    database_url: str  # LiteLLM's database, as its owner
-    database_readonly_url: str
-    litemaas_database_url: str  # LiteMaaS's database, as its owner
-    litemaas_readonly_url: str
+    database_url: str = field(repr=False)  # LiteLLM's database, as its owner
+    database_readonly_url: str = field(repr=False)
+    litemaas_database_url: str = field(repr=False)  # LiteMaaS's database, as its owner
+    litemaas_readonly_url: str = field(repr=False)
     seeded_on: str  # YYYY-MM-DD, UTC
     kubeconfig: str
     namespace: str
@@ -45,7 +45,7 @@ class Stack:
     @classmethod
     def read(cls, file: Path) -> Stack:
         written = json.loads(file.read_text())
-        return cls(**{field.name: written[field.name] for field in fields(cls)})
+        return cls(**{each.name: written[each.name] for each in fields(cls)})
 
 
 def playbook(name: str, state: str, **variables: str) -> None:
