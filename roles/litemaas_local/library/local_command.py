@@ -7,6 +7,7 @@ import os
 import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.local_lock import locked
 from ansible.module_utils.local_log import end_of
 
 DOCUMENTATION = r"""
@@ -15,11 +16,12 @@ short_description: A program with secrets in its environment and its progress in
 description:
   - As with Ansible's own command, the task says with changed_when whether it changed anything. But that one would show the secrets
     to every user of the machine, as it puts the task's environment on a command line.
+  - It never runs twice at once, not even when Ansible was killed and left it running.
 options:
   argv: {description: Program and arguments, type: list, elements: str, required: true}
   environment: {description: Added to its environment, type: dict, default: {}}
   secret_environment: {description: The part of its environment that no output may show, type: dict, default: {}}
-  log: {description: Where its standard error goes, type: path, required: true}
+  log: {description: "Where its standard error goes; the file beside it, with .lock added, is its lock", type: path, required: true}
 author: The rhpds.litemaas authors
 """
 
@@ -38,7 +40,7 @@ def main() -> None:
         },
     )
     argv, secrets, log = module.params["argv"], module.params["secret_environment"], module.params["log"]
-    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+    with locked(f"{log}.lock") as lock, os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         try:
             done = subprocess.run(
                 argv,
@@ -47,6 +49,7 @@ def main() -> None:
                 stdout=subprocess.PIPE,
                 stderr=out,
                 text=True,
+                pass_fds=(lock,),  # whoever still runs holds the lock
                 check=False,
             )
         except OSError as error:

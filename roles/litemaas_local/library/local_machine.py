@@ -39,7 +39,10 @@ def node_bin(minimum: int) -> str:
     node = shutil.which("node")
     if not node or not os.access(os.path.join(os.path.dirname(node), "npm"), os.X_OK):
         return ""
-    answer = subprocess.run([node, "--version"], cwd="/", capture_output=True, text=True, check=False).stdout
+    try:
+        answer = subprocess.run([node, "--version"], cwd="/", capture_output=True, text=True, check=False).stdout
+    except OSError:  # made for another machine
+        return ""
     version = re.match(r"v(\d+)\.", answer)
     return os.path.dirname(node) if version and int(version[1]) >= minimum else ""
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.local_lock import locked
 from ansible.module_utils.local_log import end_of
 
 DOCUMENTATION = r"""
@@ -55,8 +55,7 @@ def main() -> None:
         module.exit_json(changed=False)
     os.umask(0o022)  # the user PostgreSQL runs as must be able to read it
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{path}.lock", "w") as lock, open(log, "w") as out:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(f"{path}.lock") as lock, open(log, "w") as out:
         if whole():
             module.exit_json(changed=False)
         shutil.rmtree(path, ignore_errors=True)
@@ -73,7 +72,7 @@ def main() -> None:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(lock.fileno(),),  # whoever still builds here holds the lock
+                    pass_fds=(lock,),  # whoever still builds here holds the lock
                     check=False,
                 )
             except OSError as error:

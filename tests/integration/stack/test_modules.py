@@ -340,3 +340,62 @@ def test_a_build_waits_for_the_last_command_of_one_that_was_killed(tmp_path) -> 
     assert run("local_software", **software(tmp_path, "touch whole"))["changed"]
     assert time.monotonic() - begun > 2
     assert not (tmp_path / "software/late").exists()
+
+
+def command(folder: Path, script: str) -> dict:
+    return {"argv": ["sh", "-c", script], "log": str(folder / "log"), "secret_environment": {"SECRET": SECRET}}
+
+
+def test_a_command_gives_its_output_and_its_failure_no_secret(tmp_path) -> None:
+    done = run("local_command", **command(tmp_path, "echo progress >&2; echo one; echo two"))
+    assert done["stdout_lines"] == ["one", "two"]
+    assert (tmp_path / "log").read_text() == "progress\n"
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+    failed = run("local_command", **command(tmp_path, "echo because $SECRET >&2; exit 7"))
+    assert "ended with code 7" in failed["msg"]
+    assert "because ********" in failed["msg"]
+    assert SECRET not in failed["printed"]
+
+
+def test_a_command_waits_for_that_of_a_run_that_was_killed(tmp_path) -> None:
+    with begin("local_command", **command(tmp_path, f"touch {tmp_path}/begun; sleep 4; touch {tmp_path}/ended")) as killed:
+        wait_until((tmp_path / "begun").exists)
+        killed.kill()
+    assert not run("local_command", **command(tmp_path, f"test -e {tmp_path}/ended"))["failed"]
+
+
+def machine(folder: Path, node: int = 99, postgres: int = 99) -> dict:
+    return run("local_machine", folder=str(folder), node_minimum=node, postgres_minimum=postgres)
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def test_a_machine_without_what_is_needed_says_so(tmp_path) -> None:
+    found = machine(tmp_path)
+    assert (found["node_bin"], found["postgres_bin"]) == ("", "")
+    assert found["python"] == "{}.{}".format(*sys.version_info)
+
+
+def test_a_private_folder_is_out_of_reach_for_the_user_that_postgres_runs_as_under_root(tmp_path) -> None:
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+    found = machine(tmp_path)
+    assert found["reachable"] is (os.geteuid() != 0)
+    assert bool(found["postgres_user"]) is (os.geteuid() == 0)
+    assert machine(Path("/"))["reachable"]
+
+
+@pytest.mark.parametrize(
+    ("node", "will_do"),
+    [("#!/bin/sh\necho v24.1.0\n", True), ("#!/bin/sh\necho v18.20.0\n", False), ("of another machine", False), (None, False)],
+)
+def test_a_node_that_is_too_old_or_cannot_run_is_none(tmp_path, monkeypatch, node, will_do) -> None:
+    program(tmp_path / "npm", "#!/bin/sh\n")
+    if node:
+        program(tmp_path / "node", node)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/no/such/folder")
+    # As root the module looks for this too.
+    (tmp_path / "setpriv").symlink_to("/usr/bin/setpriv")
+    assert machine(Path("/"), node=20)["node_bin"] == (str(tmp_path) if will_do else "")
