@@ -161,6 +161,13 @@ async def test_what_is_no_date_is_refused_by_field(alone, field):
         await list_virtual_keys(alone, **{field: "end of month"})
 
 
+async def test_the_last_day_that_there_is_can_be_asked_for(alone, put):
+    put("ends", expires="2026-12-31 23:59:59.999")
+    assert [key.key_alias for key in (await list_virtual_keys(alone, expires_before="9999-12-31")).keys] == ["ends"]
+    assert [key.key_alias for key in (await list_virtual_keys(alone, expires_before="2026-12-31")).keys] == ["ends"]
+    assert (await list_virtual_keys(alone, expires_before="2026-12-30")).keys == []
+
+
 async def test_days_in_the_wrong_order_are_refused(alone):
     with pytest.raises(Failure, match="expires_after: 2030-05-01 is after expires_before"):
         await list_virtual_keys(alone, expires_after="2030-05-01", expires_before="2030-04-01")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from litemaas_mcp.errors import Failure, Unavailable
@@ -177,13 +179,38 @@ async def test_the_stored_check_is_told_without_asking_the_provider(backends, ne
     assert (before.stored_checks, before.unchecked, before.endpoints) == ([], [name], [])
     await get_model_health(backends, model=name)
     count = 'SELECT count(*) FROM "LiteLLM_HealthCheckTable" WHERE model_name = %s'
-    for _ in range(100):
+    for _ in range(100):  # LiteLLM stores it a moment after it has answered
         if checks := owner.execute(count, [name]).fetchone()[0]:
             break
+        await asyncio.sleep(0.1)
     after = await get_model_health(backends, model=name, live=False)
     assert [(check.model, check.status) for check in after.stored_checks] == [(name, "healthy")]
     assert (after.healthy, after.unhealthy, after.live) == (1, 0, False)
     assert owner.execute(count, [name]).fetchone()[0] == checks
+
+
+async def test_stored_checks_are_told_while_litellm_is_down(stack, scratch):
+    check = {"model_name": "m1", "status": "unhealthy", "healthy_count": 0, "unhealthy_count": 1, "updated_at": datetime.now(UTC)}
+    scratch.insert("LiteLLM_HealthCheckTable", health_check_id="h", **check)
+    changes = {"litellm_api_url": "http://127.0.0.1:9", "database_url": scratch.url, "litemaas_database_url": None}
+    async with started(settings_of(stack, **changes)) as backends:
+        answer = await get_model_health(backends, live=False)
+        assert [(check.model, check.status) for check in answer.stored_checks] == [("m1", "unhealthy")]
+        assert "can't be reached" in answer.text()
+        with pytest.raises(Unavailable, match="live=false"):
+            await get_model_health(backends)
+
+
+async def test_a_health_check_that_litellm_answers_with_something_else_is_no_health(stack):
+    def answer(asked):
+        if asked.path.startswith("/health"):
+            return 503, {"error": {"message": "no database"}}
+        return 200, {"data": [{"model_name": "m", "litellm_params": {}, "model_info": {}}]}
+
+    with HttpStandIn(answer) as stand_in:
+        async with started(settings_of(stack, litellm_api_url=stand_in.url)) as backends:
+            with pytest.raises(Unavailable, match="something else"):
+                await get_model_health(backends)
 
 
 async def test_a_check_that_takes_too_long_says_what_to_do(stack):

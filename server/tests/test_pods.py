@@ -36,7 +36,7 @@ def stand_in():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.05)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             yield client
     finally:
         process.terminate()
@@ -147,6 +147,15 @@ async def test_a_kubeconfig_that_does_not_exist_is_named(cluster, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     with pytest.raises(Failure, match="KUBECONFIG can't be used"):
         await ask(subject)
+
+
+async def test_a_kubeconfig_that_is_no_yaml_is_named_on_one_line(cluster, monkeypatch, tmp_path):
+    subject = cluster()
+    (tmp_path / "broken").write_text("a: [b\nc: d")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "broken"))
+    with pytest.raises(Failure, match="KUBECONFIG can't be used") as caught:
+        await ask(subject)
+    assert "\n" not in str(caught.value)
 
 
 async def test_an_api_server_that_is_away_is_unavailable(cluster):

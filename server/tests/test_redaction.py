@@ -78,7 +78,7 @@ def test_tracebacks_are_scrubbed_too():
     assert "canary" not in stream.getvalue().replace('raise ValueError("the canary', "").replace('"canary"', "")
 
 
-INVISIBLE = ["\u200b", "\u202e", "\u2066", "\ufeff", "\x00", "\x1b", "\x7f", "\u00ad", "\U000e0041"]
+INVISIBLE = ["\b", "\f", "\u200b", "\u202e", "\u2066", "\ufeff", "\x00", "\x1b", "\x7f", "\u00ad", "\U000e0041"]
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])

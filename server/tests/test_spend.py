@@ -63,6 +63,13 @@ async def test_a_model_is_found_by_its_public_and_its_provider_name(alone, scrat
     assert (await get_spend_summary(alone, model="openai/gpt-4o")).total.requests == 2
 
 
+async def test_a_public_name_wins_over_another_models_provider_name(alone, scratch):
+    scratch.usage("2026-03-25", model="openai/gpt-4o", model_group="gpt-4o", api_key="a")
+    scratch.usage("2026-03-25", model="openai/gpt-4o", model_group="gpt-4o-restricted", api_key="b", requests=5)
+    assert (await get_spend_summary(alone, model="gpt-4o")).total.requests == 1
+    assert (await get_spend_summary(alone, model="openai/gpt-4o")).total.requests == 6
+
+
 async def test_a_model_that_nobody_knows_is_an_error_with_near_misses(alone, scratch):
     scratch.usage("2026-03-25", model_group="llama-scout-17b")
     with pytest.raises(Failure, match=r"model: there is no model 'lama-scout-17b'.*llama-scout-17b"):

@@ -66,6 +66,22 @@ async def test_a_call_ends_at_its_deadline():
     assert "longer than 0.2 s" in result.content[0].text
 
 
+@tool(title="Writer", writes=True, destructive=True)
+async def writer(backends: str, what: str) -> Rows:
+    """Write."""
+    if what == "crash":
+        raise RuntimeError("canary")
+    await asyncio.sleep(30)
+    return Rows(rows=[])
+
+
+@pytest.mark.parametrize("what", ["hang", "crash"])
+async def test_a_write_that_ends_half_way_says_that_it_may_have_arrived(what):
+    result = await writer.bind("", 0.2).run({"what": what}, None, convert_result=True)
+    assert result.is_error
+    assert "Whether the change arrived is not known" in result.content[0].text
+
+
 def test_schemas_hold_neither_references_nor_unions():
     bound = subject.bind("", 1)
     assert bound.parameters["properties"] == {

@@ -154,3 +154,24 @@ async def test_users_are_listed_while_litemaas_is_down(stack, scratch):
         assert (await find_user(backends, "u1", "user"))["user_id"] == "u1"
         with pytest.raises(Unavailable):
             await find_user(backends, "a-name-that-only-litemaas-may-know", "user")
+
+
+async def test_a_name_of_hundreds_names_a_few(alone, scratch):
+    for number in range(30):
+        scratch.insert("LiteLLM_UserTable", user_id=f"u{number:02}", user_alias="same")
+    with pytest.raises(Failure, match=r"name of 30 users: u00 .* and 10 more\. Use the id") as caught:
+        await find_user(alone, "same", "user_id")
+    assert str(caught.value).count("(same)") == 20
+
+
+async def test_white_space_is_nobodys_name(alone, scratch):
+    scratch.insert("LiteLLM_UserTable", user_id="u1", user_alias="")
+    with pytest.raises(Failure, match="user_id: is empty"):
+        await find_user(alone, "  ", "user_id")
+
+
+async def test_a_litemaas_database_that_refuses_us_harms_no_known_user(stack, scratch):
+    scratch.insert("LiteLLM_UserTable", user_id="u1", user_email="one@example.com")
+    refused = stack.litemaas_readonly_url.replace("litemaas_reader:", "litemaas_reader:wrong")
+    async with started(settings_of(stack, database_url=scratch.url, litemaas_database_url=refused)) as backends:
+        assert (await find_user(backends, "u1", "user_id"))["user_email"] == "one@example.com"

@@ -116,6 +116,7 @@ class Server(MCPServer):
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    name = name[:80]
     near = difflib.get_close_matches(name, known, n=1)
     remedy = f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}."
     return f"There is no {kind} {name!r}: {remedy}"

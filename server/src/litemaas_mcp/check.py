@@ -12,7 +12,7 @@ from litemaas_mcp.settings import Settings
 
 
 async def check(settings: Settings) -> int:
-    """Ask every backend once and print a line for each. Returns 0 when all that is configured answers, else 1."""
+    """Ask every backend once and print a line for each. Returns 0 when all of them answer, else 1."""
     backends = Backends.of(settings)
     await backends.start()
     questions: dict[str, Awaitable[str]] = {

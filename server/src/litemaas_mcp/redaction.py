@@ -52,8 +52,9 @@ def visible(text: str) -> str:
 def visible_json(document: str) -> Any:
     """Return the value of a JSON document without invisible characters in any of its strings."""
     value = from_json(document)
-    # JSON escapes the control characters but this one; the others stand as they are. Most answers have none of either.
-    if "\\u" not in document and "\x7f" not in document and (document.isascii() or not _INVISIBLE.search(document)):
+    # JSON escapes the control characters but DEL; the others stand as they are. Most answers have none of either.
+    escaped = any(mark in document for mark in ("\\u", "\\b", "\\f", "\x7f"))
+    if not escaped and (document.isascii() or not _INVISIBLE.search(document)):
         return value
     return _visible_value(value)
 

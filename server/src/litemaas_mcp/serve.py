@@ -47,5 +47,5 @@ def serve(settings: Settings) -> None:
     )
     # Else the older revisions' answers, which are event streams, are cut off at the first signal: calls in flight would be lost.
     AppStatus.disable_automatic_graceful_drain()
-    logging.getLogger(__name__).info("listening on %s:%s", settings.host, settings.port)
+    logging.getLogger(__name__).info("starting on %s:%s", settings.host, settings.port)
     DrainingServer(config, health).run()

@@ -1,7 +1,7 @@
 """The environment contract: every variable that the server reads, its type, its default and what it is for.
 
-Nothing else in the package looks at the environment. The Deployment template and the local role name the same variables;
-a test holds the three together.
+Nothing else of the server looks at the environment, but for KUBECONFIG, which is the Kubernetes clients' own. The Deployment
+template and the local role name the same variables; a test holds the three together.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Seconds = Annotated[float, Field(gt=0, le=600)]
@@ -55,6 +55,10 @@ class Settings(BaseSettings):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an http:// or https:// URL")
+        try:
+            parts.port  # noqa: B018 (raises when it is none)
+        except ValueError:
+            raise ValueError("must have a number for its port") from None
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must hold no credentials, query or fragment")
         return url.rstrip("/")
@@ -76,14 +80,16 @@ class Settings(BaseSettings):
     def _upper(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
-    @field_validator("mcp_api_key", "mcp_api_key_previous")
+    @field_validator("mcp_api_key", "mcp_api_key_previous", "litellm_api_key", "litemaas_admin_key")
     @classmethod
-    def _sendable_token(cls, token: SecretStr | None) -> SecretStr | None:
-        # A token with white space around it can never match what a header carries.
-        value = token.get_secret_value() if token else "x"
+    def _sendable(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # No header carries white space around a key: it is what `echo` adds to a Secret.
+        value = key.get_secret_value() if key else "x"
         if value != value.strip() or not value.isprintable():
             raise ValueError("must have no white space around it and no control characters")
-        return token
+        if info.field_name in ("litellm_api_key", "litemaas_admin_key") and not value.isascii():
+            raise ValueError("must be plain ASCII")
+        return key
 
     @model_validator(mode="after")
     def _litemaas_pair(self) -> Settings:

@@ -23,7 +23,8 @@ class OneMessage:
             refusal = JSONResponse({"error": "method_not_allowed", "message": "send MCP messages by POST"}, 405, {"Allow": "POST"})
             return await refusal(scope, receive, send)
         # httptools leaves white space behind a header's value, which revision 2026-07-28 compares with the body.
-        scope["headers"] = [(name, value.strip()) for name, value in scope["headers"]]
+        # A host's name may be written in capitals.
+        scope["headers"] = [(name, value.strip().lower() if name == b"host" else value.strip()) for name, value in scope["headers"]]
         revision = dict(scope["headers"]).get(b"mcp-protocol-version", b"").decode("latin-1")
         first = await receive()
         body = first.get("body", b"")

@@ -123,7 +123,7 @@ async def test_the_sdk_client_asks_every_way(server, mode, token_in):
     url = server.url if token_in == "header" else f"{server.url}?token={quote(TOKEN, safe='')}"
     headers = {"Authorization": f"Bearer {TOKEN}"} if token_in == "header" else {}
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=60) as http,
+        httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
         mcp.Client(streamable_http_client(url, http_client=http), mode=mode) as client,
     ):
         assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS

@@ -78,21 +78,27 @@ class Cluster:
                 return pods
 
     async def _connect(self) -> Any:
+        import yaml
+
         async with self._connecting:
             # In a thread, or every other call would wait for the import.
             kubernetes, config = await asyncio.to_thread(_import)
             if self._client is None:
                 configuration = kubernetes.Configuration()
-                if os.path.exists(SERVICE_ACCOUNT):  # noqa: ASYNC240 (a file in memory)
-                    config.load_incluster_config(client_configuration=configuration)
-                elif os.environ.get("KUBECONFIG"):
-                    try:
+                try:
+                    if os.path.exists(SERVICE_ACCOUNT):  # noqa: ASYNC240 (a file in memory)
+                        source = "The pod's service account"
+                        config.load_incluster_config(client_configuration=configuration)
+                    elif os.environ.get("KUBECONFIG"):
+                        source = "KUBECONFIG"
                         # Named, because the library looks at the variable only when it is imported.
                         await config.load_kube_config(config_file=os.environ["KUBECONFIG"], client_configuration=configuration)
-                    except (config.ConfigException, OSError) as error:
-                        raise Failure(f"KUBECONFIG can't be used: {error}") from error
-                else:
-                    raise Failure("There are no Kubernetes credentials: run the server in a pod with a service account, or set KUBECONFIG.")
+                    else:
+                        raise Failure(
+                            "There are no Kubernetes credentials: run the server in a pod with a service account, or set KUBECONFIG."
+                        )
+                except (config.ConfigException, yaml.YAMLError, OSError) as error:
+                    raise Failure(f"{source} can't be used: {' '.join(str(error).split())}") from error
                 self._client = kubernetes.ApiClient(configuration)
             return kubernetes.CoreV1Api(self._client)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -141,8 +141,8 @@ class Database:
         """
         try:
             ids, failure = await self._litemaas_ids(name), None
-        except Unavailable as unavailable:
-            ids, failure = [], unavailable
+        except Failure as refused:
+            ids, failure = [], refused
         rows = await (await self._litellm()).rows(
             f"""SELECT {_USER} FROM "LiteLLM_UserTable"
             WHERE user_id = $1 OR lower(user_email) = lower($1) OR lower(user_alias) = lower($1) OR user_id = ANY($2) ORDER BY user_id""",
@@ -201,7 +201,12 @@ class Database:
         filter_by("date >= $", since and since.isoformat())
         filter_by("date <= $", until and until.isoformat())
         filter_by("user_id = $", user_id)
-        filter_by("$ IN (model_group, model, custom_llm_provider || '/' || model, split_part(model, custom_llm_provider || '/', 2))", model)
+        # A public name wins over a provider's name that reads the same: two models may share a provider's.
+        filter_by(
+            f"""CASE WHEN EXISTS (SELECT FROM "LiteLLM_DailyUserSpend" WHERE model_group = $::text) THEN {_GROUPS["model"]} = $
+            ELSE $ IN (model, custom_llm_provider || '/' || model, split_part(model, custom_llm_provider || '/', 2)) END""",
+            model,
+        )
         label, join = {
             "user": ("u.user_email AS email", 'LEFT JOIN "LiteLLM_UserTable" u ON u.user_id = g.name'),
             "key": (
@@ -277,7 +282,7 @@ class Database:
         if expires_from:
             filter_by("t.expires >= {0}", datetime.combine(expires_from, time()))
         if expires_until:
-            filter_by("t.expires < {0}", datetime.combine(expires_until + timedelta(days=1), time()))
+            filter_by("t.expires <= {0}", datetime.combine(expires_until, time.max))
         if status:
             where.append(
                 {
@@ -428,7 +433,10 @@ class _Pool:
         except (asyncpg.DataError, asyncpg.exceptions._base.DataError) as error:
             raise Failure("An argument holds characters that no text in the database can hold.") from error
         except (OSError, *_LOST) as error:
-            raise Unavailable("The database can't be reached. Ask again when it is back.") from error
+            log.warning("%s: %r", self._name, error)
+            raise Unavailable(
+                f"The database of {self._name} can't be reached. Ask again when it is back; if it is up, check that URL."
+            ) from error
         finally:
             self._places.release()
 

@@ -95,7 +95,7 @@ class Api:
             try:
                 response = await self._client.request(method, path, timeout=limits, **content)
             except (httpx.NetworkError, httpx.RemoteProtocolError) as lost:
-                if method != "GET":
+                if method != "GET" or patience:  # what takes long may also cost something
                     raise
                 log.info("%s: asking again after %r", self.name, lost)
                 response = await self._client.request(method, path, timeout=limits, **content)

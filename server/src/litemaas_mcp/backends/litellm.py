@@ -43,13 +43,11 @@ class LiteLLM(Api):
 
         An unknown model answers like a model without endpoints, and is remembered: look the name up first.
         """
-        try:
-            # 1.106 answers 503, with the same body, when one model was asked for and is unhealthy.
-            return await self.get("/health", accept=(200, 503), patience=self._model_health_timeout, model=model)
-        except Unavailable as error:
-            raise Unavailable(
-                f"{error} Live checks wait for every provider: ask for one model, or pass live=false for the last stored checks."
-            ) from error
+        # 1.106 answers 503, with the same body, when one model was asked for and is unhealthy.
+        answer = await self.get("/health", accept=(200, 503), patience=self._model_health_timeout, model=model)
+        if not isinstance(answer, dict) or "unhealthy_endpoints" not in answer:
+            raise Unavailable("LiteLLM answered its health check with something else: see its log.")
+        return answer
 
     async def user(self, user_id: str) -> dict[str, Any] | None:
         """The user of this id; None when there is none."""

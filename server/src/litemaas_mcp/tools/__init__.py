@@ -24,6 +24,8 @@ from litemaas_mcp.redaction import scrub, visible, visible_json
 
 log = logging.getLogger(__name__)
 
+UNSURE = " Whether the change arrived is not known: call again with the same arguments to make sure."
+
 
 class Answer(BaseModel):
     """A tool's result: fields with their units, dumped by alias as structured content, and `text`, what a model reads."""
@@ -76,15 +78,17 @@ class Tool:
         try:
             async with asyncio.timeout(deadline):
                 answer = await self.fn(**arguments)
+            structured = visible_json(answer.model_dump_json(by_alias=True))
+            text = visible(answer.text())
         except Failure as failure:
             return _error(str(failure))
         except TimeoutError:
-            return _error(f"{self.name} took longer than {deadline:g} s and was stopped. Ask for less, or try again later.")
+            advice = UNSURE if self.writes else " Ask for less, or try again later."
+            return _error(f"{self.name} took longer than {deadline:g} s and was stopped.{advice}")
         except Exception:
             log.exception("%s raised", self.name)
-            return _error(f"{self.name} failed inside the server. The cause is in the server's log.")
-        structured = visible_json(answer.model_dump_json(by_alias=True))
-        return CallToolResult(content=[TextContent(type="text", text=visible(answer.text()))], structured_content=structured)
+            return _error(f"{self.name} failed inside the server. The cause is in the server's log.{UNSURE if self.writes else ''}")
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
 
 def tool(

@@ -38,7 +38,6 @@ class Keys(Page):
     expires_before: str | None
     status: str | None
     as_of: Annotated[datetime, Field(description="the moment that decides what is expired")]
-    time_zone: str = "UTC"
 
     def text(self) -> str:
         filters = [

@@ -13,8 +13,8 @@ from pydantic import Field
 from litemaas_mcp.backends import Backends
 from litemaas_mcp.backends.http import brief
 from litemaas_mcp.errors import Failure, Unavailable
-from litemaas_mcp.tools import Answer, tool
-from litemaas_mcp.tools.parts import Row, count, moment, table
+from litemaas_mcp.tools import tool
+from litemaas_mcp.tools.parts import Page, Row, count, moment, table
 from litemaas_mcp.tools.spend import unknown_model
 
 Deployments = dict[str, list[dict[str, Any]]]
@@ -45,12 +45,11 @@ class Model(Row):
     deployments: Annotated[int, Field(description="backends that share the model's load")]
 
 
-class Models(Answer):
+class Models(Page):
     models: Annotated[list[Model], Field(description="every model that the gateway serves, by name")]
     total: int
     not_served: Annotated[list[str], Field(description="models in LiteMaaS's table that the gateway does not serve")]
     notes: list[str]
-    truncated: bool = False
 
     def text(self) -> str:
         rows = (
@@ -179,7 +178,7 @@ class StoredCheck(Row):
     checked_at: Annotated[datetime, Field(description="UTC")]
 
 
-class ModelHealth(Answer):
+class ModelHealth(Page):
     model: Annotated[str | None, Field(description="the model that was asked for; null: all")]
     live: Annotated[bool, Field(description="whether the endpoints were checked just now")]
     healthy: Annotated[int, Field(description="endpoints, or with live=false models, that answer")]
@@ -191,8 +190,6 @@ class ModelHealth(Answer):
     ]
     unchecked: Annotated[list[str], Field(description="models without any result in this answer")]
     notes: list[str]
-    time_zone: str = "UTC"
-    truncated: bool = False
 
     def text(self) -> str:
         what = f"Model {self.model}" if self.model else "All models"
@@ -235,19 +232,26 @@ async def get_model_health(
     A live check makes a small paid call to each provider and may take many seconds. live=false answers from the checks that
     LiteLLM has stored.
     """
-    served = await _served(backends)
-    if model and model not in served:
-        unknown_model("model", model, served)
     notes = []
     try:
+        served = await _served(backends)
+    except Unavailable as failure:
+        if live:
+            raise Unavailable(f"{failure} live=false shows the last stored checks, which need only the database.") from failure
+        served = None
+        notes.append(f"Which models are served now is not known: {failure}")
+    if model and served is not None and model not in served:
+        unknown_model("model", model, served)
+    try:
         # Asked first: a live check of one model is stored too.
-        stored = [StoredCheck(**row) for row in await backends.database.stored_checks(model or None) if row["model"] in served]
+        checks = await backends.database.stored_checks(model or None)
+        stored = [StoredCheck(**row) for row in checks if served is None or row["model"] in served]
     except Failure as failure:
         if not live:
             raise
         stored = []
         notes.append(f"Stored checks could not be read: {failure}")
-    endpoints = await _check(backends, served, model or None) if live else []
+    endpoints = await _check(backends, served or {}, model or None) if live else []
     results = [(end.model, end.healthy) for end in endpoints] if live else [(check.model, check.status == "healthy") for check in stored]
     checked = {name for names, _ in results for name in names.split(", ")}
     return ModelHealth(
@@ -257,7 +261,7 @@ async def get_model_health(
         unhealthy=sum(not healthy for _, healthy in results),
         endpoints=endpoints,
         stored_checks=stored,
-        unchecked=sorted(({model} if model else served.keys()) - checked),
+        unchecked=sorted(({model} if model else (served or {}).keys()) - checked),
         notes=notes,
     )
 

@@ -35,12 +35,13 @@ class Row(BaseModel):
 
 
 class Page(Answer):
-    """Rows that may be only a part of what there is."""
+    """Rows that may be only a part of what there is; dates and times in one time zone."""
 
-    truncated: Annotated[bool, Field(description="whether there are more rows than these")]
+    truncated: Annotated[bool, Field(description="whether there are more rows than these")] = False
     next_cursor: Annotated[
         str | None, Field(description="pass as `cursor` for the rows after these; null when there are none, or none can be asked for")
-    ]
+    ] = None
+    time_zone: str = "UTC"
 
 
 def today() -> date:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from litemaas_mcp.backends import Backends
-from litemaas_mcp.tools import Answer, tool
+from litemaas_mcp.tools import tool
+from litemaas_mcp.tools.parts import Page
 
 # Reasons of a container's state that say nothing about what is wrong.
 BLAND = ("Completed", "PodInitializing", "ContainerCreating")
@@ -33,7 +34,7 @@ class Pod(BaseModel):
         return self.ready is False
 
 
-class PodStatus(Answer):
+class PodStatus(Page):
     namespace: str
     as_of: Annotated[datetime, Field(description="UTC")]
     total: int
@@ -42,7 +43,6 @@ class PodStatus(Answer):
     not_ready: int
     restarted_24h: Annotated[int, Field(description="pods in which a container restarted in the last 24 hours")]
     pods: Annotated[list[Pod], Field(description="what is not ready first, then the latest restarts")]
-    truncated: bool
 
     def text(self) -> str:
         head = (
@@ -53,7 +53,10 @@ class PodStatus(Answer):
             return f"{head}\nIf there should be some, check NAMESPACE in the server's environment."
         lines = [_line(pod) for pod in self.pods]
         if self.truncated:
-            lines.append(f"Cut: {len(self.pods)} of {self.total} pods are shown, those that need attention first; the counts are over all.")
+            lines.append(
+                f"Cut: {len(self.pods)} of {self.total} pods are shown, those that need attention first; the counts are over all. "
+                f"The others: oc get pods -n {self.namespace}."
+            )
         return "\n".join([head, *lines])
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from litemaas_mcp.backends import Backends
 from litemaas_mcp.errors import Failure, Unavailable
-from litemaas_mcp.tools import Answer, tool
+from litemaas_mcp.tools import tool
 from litemaas_mcp.tools.parts import Dollars, Page, Row, count, day, in_order, money, near, table, today
 from litemaas_mcp.tools.users import find_user
 
@@ -69,7 +69,6 @@ class SpendSummary(Page):
     group_by: str
     date_from: Annotated[str | None, Field(description="first day of the answer, inclusive; null: nothing was ever recorded")]
     date_to: Annotated[str, Field(description="last day of the answer, inclusive")]
-    time_zone: str = "UTC"
     model: Annotated[str | None, Field(description="the model that was asked for")]
     user_id: Annotated[str | None, Field(description="the id of the user who was asked for")]
     total: Annotated[Usage, Field(description="over all rows, also those that were cut")]
@@ -166,13 +165,11 @@ class DayStats(Usage):
     unique_models: Annotated[int, Field(description="different models that were asked for")]
 
 
-class DailyStats(Answer):
+class DailyStats(Page):
     date_from: str
     date_to: Annotated[str, Field(description="today: its numbers still grow")]
-    time_zone: str = "UTC"
     total: Usage
     days: Annotated[list[DayStats], Field(description="every day, also those without any use, oldest first")]
-    truncated: bool = False
 
     @classmethod
     def filled(cls, rows: list[dict[str, Any]], since: date, until: date) -> DailyStats:

@@ -41,7 +41,6 @@ class Users(Page):
     users: Annotated[list[User], Field(description="by spend, descending")]
     total: Annotated[int, Field(description="users in all")]
     notes: list[str]
-    time_zone: str = "UTC"
 
     def text(self) -> str:
         rows = (
@@ -132,17 +131,24 @@ def _period(duration: str | None) -> str:
     return f"per {duration}" if duration else "in all (never reset)"
 
 
+NAMED = 20  # users that an error names
+
+
 async def find_user(backends: Backends, name: str, field: str) -> dict[str, Any]:
     """Return LiteLLM's row of the one user with this id, e-mail or user name.
 
     Raises:
         Failure: there is none (near misses are named) or more than one (all are).
     """
-    rows = await backends.database.users_named(name.strip())
+    name = name.strip()
+    if not name:
+        raise Failure(f"{field}: is empty. Give an id, e-mail or user name.")
+    rows = await backends.database.users_named(name)
     if len(rows) == 1:
         return rows[0]
     if rows:
-        raise Failure(f"{field}: {name!r} is the name of {len(rows)} users: {'; '.join(map(_who, rows))}. Use the id.")
+        more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+        raise Failure(f"{field}: {name!r} is the name of {len(rows)} users: {'; '.join(map(_who, rows[:NAMED]))}{more}. Use the id.")
     candidates = await backends.database.names_like(name)
     by_name = {value: row for row in candidates for value in (row["user_id"], row["user_alias"], *_email_names(row["user_email"])) if value}
     meant = {row["user_id"]: row for row in (by_name[found] for found in near(name, by_name))}
@@ -333,5 +339,6 @@ def _notes(before: dict[str, Any], after: dict[str, Any], wanted: dict[str, Any]
             f"The period is stored as {after['budget_duration']!r}, which LiteLLM 1.81 takes for a day: pass budget_duration to mend it."
         )
     if (after["spend"] or 0) >= wanted["max_budget"]:
-        notes.append("The user has already spent this much: calls are refused until the reset.")
+        until = " until the reset" if after["budget_duration"] else ""
+        notes.append(f"The user has already spent this much: calls are refused{until}.")
     return notes
