@@ -71,7 +71,7 @@ class Truth:
         people = {user["user_id"]: user["user_email"] for user in self.users()}
         rows = [row for row in self._usage('"user"', since, until) if row["name"] in people]
         rows = [{"user_id": row["name"], "email": people[row.pop("name")], **row} for row in rows]
-        return sorted(rows, key=lambda row: -row["total_spend"])
+        return sorted(rows, key=lambda row: (-row["total_spend"], -row["requests"], row["user_id"]))
 
     def usage_by_day(self, since: date, until: date) -> list[dict[str, Any]]:
         """One row a day, also for days without any request."""
@@ -139,6 +139,7 @@ class Truth:
         answer = httpx.get(
             f"{cluster['server']}/api/v1/namespaces/{self._stack.namespace}/pods",
             headers={"Authorization": f"Bearer {user['token']}"},
+            verify=not cluster.get("insecure-skip-tls-verify", False),
             trust_env=False,
         )
         return {pod["metadata"]["name"]: _pod(pod["status"]) for pod in answer.raise_for_status().json()["items"]}

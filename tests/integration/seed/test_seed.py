@@ -151,6 +151,7 @@ def test_data_of_another_edition_is_refused(stack, litellm_database):
 
 
 def test_a_later_day_is_added(stack, litellm_database, history):
+    seed_again(stack)  # tops up, should midnight have passed
     tomorrow = today() + timedelta(days=1)
     while PLAN.quiet(tomorrow):
         tomorrow += timedelta(days=1)
