@@ -9,7 +9,7 @@ export LC_ALL := C.UTF-8
 
 LITELLM_VERSION ?= 1.106.2
 BIN := .venv/bin
-# Nothing is left in the home of whoever runs this; `home` in ansible.cfg says so to Ansible alone.
+# Ansible leaves nothing in the home of whoever runs this; `home` in ansible.cfg says so to Ansible alone.
 export ANSIBLE_HOME := $(CURDIR)/.venv/ansible
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -21,11 +21,10 @@ setup:
 
 demo: setup  ## start LiteMaaS's MCP server beside a real LiteLLM and PostgreSQL, ask it 16 questions (LITELLM_VERSION=1.81.0, SHOW_TOKEN=1)
 	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_litellm_version=$(LITELLM_VERSION)
-	@$(BIN)/python tests/questions
-	@$(BIN)/python scripts/welcome.py
+	@$(BIN)/python tests/questions || wrong=$$?; $(BIN)/python scripts/welcome.py; exit $${wrong:-0}
 
 down: setup  ## stop what `make demo` started; with PURGE=1 remove its data too
-	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_state=$(if $(PURGE),absent,stopped)
+	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_state=$(if $(filter-out 0,$(PURGE)),absent,stopped)
 
 test: setup  ## every test but the long ones, against a stack of their own (KEEP_STACK=1 leaves it running)
 	$(BIN)/pytest
