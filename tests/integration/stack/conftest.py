@@ -69,9 +69,19 @@ class Scratch:
         return os.environ | {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
 
 
+def remove_leftovers() -> None:
+    """Removes the scratch stacks of runs that were killed: their names end with the pid of a process that is gone."""
+    for folder in (ROOT / ".local").glob("test-*-scratch-*"):
+        version, pid = folder.name.removeprefix("test-").split("-scratch-")
+        if not Path(f"/proc/{pid}").exists():
+            gone = Scratch(folder.name, version).play("absent")
+            assert gone.code == 0, gone.output
+
+
 @pytest.fixture(scope="session")
 def scratch_stack(request: pytest.FixtureRequest) -> Iterator[Scratch]:
     """A stack for tests that need one of their own, not yet up; whatever they made of it is removed at the end."""
+    remove_leftovers()
     version = request.config.getoption("--litellm-version")
     named = Scratch(f"test-{version}-scratch-{os.getpid()}", version)
     yield named

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import stat
@@ -12,11 +13,14 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+
+from tests.integration.stack.conftest import Scratch, remove_leftovers
 
 PROCESSES = {"postgres", "upstream", "litellm", "cluster", "server"}
 # Keys of stack.json whose values are secrets or hold one.
@@ -29,6 +33,16 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def session(leader: int) -> set[int]:
+    """Who lives in the session of that process."""
+    found = set()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                found.add(int(entry))
+    return found
 
 
 def secrets_of(stack: dict) -> set[str]:
@@ -71,8 +85,8 @@ def test_stack_json_says_what_runs_and_only_its_owner_may_read_it(scratch) -> No
 
 
 def test_all_listen_on_the_loopback_only(scratch) -> None:
-    stack = scratch.description
-    ports = {urlsplit(stack[key]).port for key in ("mcp_url", "litellm_url", "stub_url", "database_url")}
+    ports = set(json.loads((scratch.folder / "settled.json").read_text())["ports"].values())
+    assert len(ports) == len(PROCESSES)
     lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
     listening = {(address.split(":")[0], int(address.split(":")[1], 16)) for _, address, _, state, *_ in lines if state == "0A"}
     assert {address for address, port in listening if port in ports} == {"0100007F"}
@@ -189,19 +203,83 @@ def test_a_removed_stack_leaves_nothing(scratch) -> None:
     assert (twice.code, twice.changed) == (0, []), twice.output
 
 
+def test_what_a_killed_run_left_is_removed_and_what_another_uses_is_not() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, used = (Scratch(f"test-0-scratch-{pid}", "0") for pid in (ended.pid, os.getpid()))
+    try:
+        for stack in (left, used):
+            (stack.folder / "run").mkdir(parents=True)
+        remove_leftovers()
+        assert not left.folder.exists()
+        assert used.folder.exists()
+    finally:
+        shutil.rmtree(left.folder, ignore_errors=True)
+        shutil.rmtree(used.folder)
+
+
 def strays(scratch) -> set[int]:
-    """Who runs out of the stack's folder without being in a session that a pid file names."""
+    """Who writes to the stack's logs, as all that it starts do, without belonging to a process that a pid file names."""
     known = {json.loads(path.read_text())["pid"] for path in (scratch.folder / "run").glob("*.pid")}
     found = set()
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            command = Path(f"/proc/{entry}/cmdline").read_text()
-            session = int(Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[3])
-        except (FileNotFoundError, ProcessLookupError):
+            errors = os.readlink(f"/proc/{entry}/fd/2")
+            _, parent, _, session = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if str(scratch.folder) in command and session not in known:
+        # PostgreSQL's children lead sessions of their own.
+        if errors.startswith(f"{scratch.folder}/") and not known & {int(parent), int(session)}:
             found.add(int(entry))
     return found
+
+
+def test_who_is_in_no_pid_file_is_a_stray(scratch) -> None:
+    assert strays(scratch) == set()
+    for name, pid in scratch.description["pids"].items():
+        pid_file = scratch.folder / f"run/{name}.pid"
+        hidden = pid_file.rename(pid_file.with_suffix(".hidden"))
+        found = strays(scratch)
+        hidden.rename(pid_file)
+        assert pid in found
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_machine_with_only_python_in_a_private_folder(request, tmp_path) -> None:
+    """PostgreSQL and Node.js from PyPI; PostgreSQL's user can't enter tmp_path, so as root the data goes elsewhere."""
+    version = request.config.getoption("--litellm-version")
+    bare = Scratch(f"test-{version}-bare-{os.getpid()}", version)
+    given = {
+        "litemaas_local_node_minimum": "99",
+        "litemaas_local_postgres_minimum": "99",
+        "litemaas_local_folder": str(tmp_path / "stack"),
+    }
+    try:
+        up = bare.play(**given)
+        assert up.code == 0, up.output
+        stack = json.loads((tmp_path / "stack/stack.json").read_text())
+        data = Path(stack["postgres_data"])
+        assert data.is_relative_to(tmp_path) is (os.geteuid() != 0)
+        assert Path(os.readlink(f"/proc/{stack['pids']['postgres']}/exe")).is_relative_to(data.parent)
+        assert complete(stack, "hello")["choices"]
+        proxy = stack["pids"]["litellm"]
+        engines = session(proxy) - {proxy}
+        assert engines
+        assert all(Path(os.readlink(f"/proc/{pid}/exe")).is_relative_to(bare.root / ".local/software") for pid in engines)
+        os.kill(proxy, signal.SIGKILL)
+        until = time.monotonic() + 5
+        while any(map(lives, engines)):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        again = bare.play(**given)
+        assert again.code == 0, again.output
+        assert [step.split(",")[0] for step in again.changed] == ["LiteLLM runs", "What runs is described in stack.json"]
+    finally:
+        gone = bare.play("absent", **given)
+    assert gone.code == 0, gone.output
+    assert not data.parent.exists()
+    assert not (tmp_path / "stack").exists()
 
 
 @pytest.mark.long
