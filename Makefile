@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# What bash's `time` prints.
+export TIMEFORMAT := done in %1R s
 .PHONY: help setup demo test test-long lint bench down docs lock clean
 
 # Ansible insists on UTF-8, which a bare machine may not have set.
@@ -36,12 +38,12 @@ bench: setup  ## measure the server against its baselines; the result is written
 	$(BIN)/python tests/benchmarks
 
 lint: setup  ## check formatting, style and packaging
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/ansible-lint --offline
-	$(BIN)/antsibull-changelog lint
-	$(BIN)/shellcheck scripts/setup .ci/run
-	$(BIN)/hadolint server/Containerfile
+	time $(BIN)/ruff check
+	time $(BIN)/ruff format --check
+	time $(BIN)/ansible-lint --offline
+	time $(BIN)/antsibull-changelog lint
+	time $(BIN)/shellcheck scripts/setup .ci/run
+	time $(BIN)/hadolint server/Containerfile
 
 docs: setup  ## renew the generated tables of docs/server.md
 	$(BIN)/python scripts/generate_docs.py
