@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from litemaas_mcp.errors import Failure, Unavailable
+from litemaas_mcp.errors import UNSURE, Failure, Unavailable
 from litemaas_mcp.redaction import scrub
 from litemaas_mcp.settings import SettingsError
 
@@ -86,7 +86,7 @@ class Api:
         try:
             return await self._request(method, path, (200, 201), None, json=body)
         except Unavailable as error:
-            raise Unavailable(f"{error} Whether the change arrived is not known: call again to make sure.") from error
+            raise Unavailable(f"{error} {UNSURE}") from error
 
     async def _request(self, method: str, path: str, accept: tuple[int, ...], patience: float | None, **content: Any) -> Any:
         assert self._client, "start() was not called"

@@ -19,12 +19,10 @@ import mcp.server.mcpserver.tools as sdk
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
-from litemaas_mcp.errors import Failure
+from litemaas_mcp.errors import UNSURE, Failure
 from litemaas_mcp.redaction import scrub, visible, visible_json
 
 log = logging.getLogger(__name__)
-
-UNSURE = " Whether the change arrived is not known: call again with the same arguments to make sure."
 
 
 class Answer(BaseModel):
@@ -83,20 +81,18 @@ class Tool:
         except Failure as failure:
             return _error(str(failure))
         except TimeoutError:
-            advice = UNSURE if self.writes else " Ask for less, or try again later."
+            advice = f" {UNSURE}" if self.writes else " Ask for less, or try again later."
             return _error(f"{self.name} took longer than {deadline:g} s and was stopped.{advice}")
         except Exception:
             log.exception("%s raised", self.name)
-            return _error(f"{self.name} failed inside the server. The cause is in the server's log.{UNSURE if self.writes else ''}")
+            return _error(f"{self.name} failed inside the server. The cause is in the server's log.{f' {UNSURE}' if self.writes else ''}")
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
 
-def tool(
-    *, title: str, writes: bool = False, destructive: bool = False, idempotent: bool = True
-) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
+def tool(*, title: str, writes: bool = False, destructive: bool = False) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
     """Declare a tool. Reading is the default; a tool that `writes` is hidden and refused in read-only mode."""
     annotations = ToolAnnotations(
-        title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=False
+        title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=True, open_world_hint=False
     )
     return lambda fn: Tool(fn, title, annotations)
 

@@ -218,7 +218,7 @@ class ModelHealth(Page):
         return "\n".join([*lines, *self.notes])
 
 
-@tool(title="Model health", idempotent=True)
+@tool(title="Model health")
 async def get_model_health(
     backends: Backends,
     model: Annotated[str | None, Field(max_length=256, description="the name that callers use; left out: all models")] = None,

@@ -215,7 +215,7 @@ def _budget(budget: UserBudget) -> str:
     return "no limit" if budget.max_budget is None else f"{money(budget.max_budget)} {_period(budget.budget_duration)}"
 
 
-@tool(title="Update a user's budget", writes=True, destructive=True, idempotent=True)
+@tool(title="Update a user's budget", writes=True, destructive=True)
 async def update_user_budget(
     backends: Backends,
     user_id: Annotated[Name, Field(description="id, e-mail or user name of one existing user")],
