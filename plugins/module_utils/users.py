@@ -1,0 +1,50 @@
+"""How internal users are found; LiteLLM's own look-ups match parts of an id, and its writes create whom they don't find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError, NotFound
+
+
+def user_of(client: Client, user_id: str) -> dict[str, Any] | None:
+    """Return the user of exactly this id, or None."""
+    try:
+        user = (client.get("/user/info", user_id=user_id) or {}).get("user_info")
+    except NotFound:
+        return None
+    return user if user and user.get("user_id") == user_id else None
+
+
+def users_by_email(client: Client, user_email: str) -> list[dict[str, Any]]:
+    """Return the users of this e-mail, in any case of letters."""
+    found = client.pages("/user/list", "users", user_email=user_email)
+    return [user for user in found if (user.get("user_email") or "").lower() == user_email.lower()]
+
+
+def find_user(client: Client, name: str) -> dict[str, Any]:
+    """Return the one user whose id, e-mail, alias, or local part of the e-mail is this; the first of these that matches counts.
+
+    Raises LiteLLMError when there is none, or more than one: the candidates are named.
+    """
+    if not name.strip():
+        raise LiteLLMError("user: is empty. Give an id, an e-mail, an alias, or what stands before the @ of an e-mail.")
+    if user := user_of(client, name):
+        return user
+    by_email = list(client.pages("/user/list", "users", user_email=name)) if "@" not in name or name.count("@") == 1 else []
+    candidates = [user for user in by_email if (user.get("user_email") or "").lower() == name.lower()]
+    if not candidates:
+        by_alias = [user for user in client.pages("/user/list", "users") if user.get("user_alias") == name]
+        local = [user for user in by_email if (user.get("user_email") or "").partition("@")[0].lower() == name.lower()]
+        candidates = list({user["user_id"]: user for user in by_alias + local}.values())
+    if not candidates:
+        raise LiteLLMError(f"user: LiteLLM has no user whose id, e-mail, alias, or part before the @ is {name!r}. Nobody was changed.")
+    if len(candidates) > 1:
+        names = ", ".join(
+            sorted(f"{user['user_id']} ({user.get('user_email') or user.get('user_alias') or 'no e-mail'})" for user in candidates)
+        )
+        raise LiteLLMError(f"user: {name!r} can be any of {names}. Give the id.")
+    found = user_of(client, candidates[0]["user_id"])
+    if found is None:
+        raise LiteLLMError(f"user: {name!r} was removed while it was looked up.")
+    return found
