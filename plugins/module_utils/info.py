@@ -1,0 +1,23 @@
+"""What every module that only reads has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
+from ansible_collections.rhpds.litemaas.plugins.module_utils.connection import CONNECTION, connect
+
+
+def run_info(options: dict[str, dict[str, Any]], read: Callable[[Client, dict[str, Any]], dict[str, Any]], **constraints: Any) -> None:
+    """Be a module that only reads: what `read` returns is the result, and the LiteLLMError it raises fails the task.
+
+    `constraints` are AnsibleModule's `required_one_of`, `mutually_exclusive` and so on.
+    """
+    module = AnsibleModule(argument_spec={**CONNECTION, **options}, supports_check_mode=True, **constraints)
+    try:
+        result = read(connect(module.params), module.params)
+    except LiteLLMError as error:
+        module.fail_json(msg=str(error), **error.facts)
+    module.exit_json(changed=False, **result)
