@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What bash's `time` prints.
 export TIMEFORMAT := done in %1R s
-.PHONY: help setup demo test test-long lint bench down docs lock clean
+.PHONY: help setup demo test test-long lint sanity bench down docs lock clean
 
 # Ansible insists on UTF-8, which a bare machine may not have set.
 export LC_ALL := C.UTF-8
@@ -42,10 +42,15 @@ lint: setup  ## check formatting, style and packaging
 	time $(BIN)/ruff format --check
 	time $(BIN)/ansible-lint --offline
 	time $(BIN)/antsibull-changelog lint
+	time $(BIN)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .
 	time $(BIN)/shellcheck scripts/setup .ci/run
 	time $(BIN)/hadolint server/Containerfile
+	time $(BIN)/python scripts/sanity.py
 
-docs: setup  ## renew the generated tables of docs/server.md
+sanity: setup  ## the last part of lint alone: ansible-test, on each Python here that the plugins promise to run on
+	$(BIN)/python scripts/sanity.py
+
+docs: setup  ## renew the generated tables of docs/
 	$(BIN)/python scripts/generate_docs.py
 
 lock: setup  ## renew requirements-dev.lock and the locks of the server's image and of the local stack's LiteLLMs
@@ -57,4 +62,4 @@ lock: setup  ## renew requirements-dev.lock and the locks of the server's image 
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate
 
 clean:  ## remove .venv and the tools' caches, once nothing runs from them (`make down`); stacks stay
-	rm -rf .venv .ansible .pytest_cache .ruff_cache tests/output
+	rm -rf .venv .ansible .hypothesis .pytest_cache .ruff_cache tests/output
