@@ -20,12 +20,14 @@ class Kind:
 
     Attributes:
         spec: its option in an argument spec.
+        read: turns what LiteLLM has into what is shown and compared.
         parse: turns the option's value into LiteLLM's; raises ValueError with a text that says what it must be.
         same: whether what LiteLLM has is what is wanted.
         merge: what to send, from what LiteLLM has and what is wanted.
     """
 
     spec: dict[str, Any]
+    read: Callable[[Any], Any] = lambda value: value
     parse: Callable[[Any], Any] = lambda value: value
     same: Callable[[Any, Any], bool] = lambda have, wanted: have == wanted
     merge: Callable[[Any, Any], Any] = lambda have, wanted: wanted
@@ -66,7 +68,7 @@ class Field:
     def held(self, record: dict[str, Any]) -> Any:
         """Return what LiteLLM's record holds."""
         value = ((record.get(self.inside) or {}) if self.inside else record).get(self.name)
-        return self.cleared if value is None else value
+        return self.cleared if value is None else self.kind.read(value)
 
     def same(self, have: Any, wanted: Any) -> bool:
         """Whether LiteLLM has what is wanted."""
@@ -136,10 +138,10 @@ def _merged(have: dict[str, Any] | None, wanted: dict[str, Any]) -> dict[str, An
     return {name: value for name, value in {**(have or {}), **wanted}.items() if value is not None}
 
 
-DOLLARS = Kind({"type": "str"}, _dollars, _same_number)
-COUNT = Kind({"type": "str"}, _count, _same_number)
-PERIOD = Kind({"type": "str"}, durations.normalise, _same_period)
+DOLLARS = Kind({"type": "str"}, parse=_dollars, same=_same_number)
+COUNT = Kind({"type": "str"}, parse=_count, same=_same_number)
+PERIOD = Kind({"type": "str"}, parse=durations.normalise, same=_same_period)
 TEXT = Kind({"type": "str"})
 FLAG = Kind({"type": "bool"})
-NAMES = Kind({"type": "list", "elements": "str"}, list, lambda have, wanted: set(have) == set(wanted))
-MAPPING = Kind({"type": "dict"}, dict, _same_mapping, _merged)
+NAMES = Kind({"type": "list", "elements": "str"}, same=lambda have, wanted: set(have) == set(wanted))
+MAPPING = Kind({"type": "dict"}, same=_same_mapping, merge=_merged)

@@ -58,6 +58,10 @@ class Resource:
         """Return changes that no field describes."""
         return {}
 
+    def predicted(self, before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+        """Return what would be shown after the changes of `extra`."""
+        return before | {name: value for name, value in changes.items() if name in before}
+
     def reread(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return the record after a write; `record` is what was there before."""
         return self.find()
@@ -87,22 +91,28 @@ class Resource:
     def _created(self, check_mode: bool) -> dict[str, Any]:
         values = {field.name: field.sent(None, self.wanted[field.name]) for field in self._given() if not self._is_clear(field)}
         if check_mode:
-            made = self.named() | {field.name: self.wanted.get(field.name, field.cleared) for field in self.fields}
+            made = self.named() | {field.name: self._expected(field, None) for field in self.fields}
             return {"changed": True, "before": None, "after": made}
         self.create(values)
         after = self.find()
-        self._verify(after, None)
+        try:
+            self._verify(after, None)
+        except LiteLLMError as error:
+            if after is None:
+                raise
+            self.delete(after)
+            raise LiteLLMError(f"{error} The {self.kind} was not kept.") from None
         return {"changed": True, "before": None, "after": self.view(after)}
 
     def _updated(self, record: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         before = self.view(record)
         changes = self.extra(record)
-        expected = before | changes
+        expected = self.predicted(before, changes)
         for field in self._given():
             have = field.held(record)
             if not field.same(have, self.wanted[field.name]):
                 changes[field.name] = field.sent(have, self.wanted[field.name])
-                expected[field.name] = field.kind.merge(have, self.wanted[field.name]) if self.wanted[field.name] is not None else None
+                expected[field.name] = self._expected(field, have)
         if not changes:
             return {"changed": False, "before": before, "after": before}
         if check_mode:
@@ -114,6 +124,10 @@ class Resource:
 
     def _given(self) -> list[Field]:
         return [field for field in self.fields if field.name in self.wanted]
+
+    def _expected(self, field: Field, have: Any) -> Any:
+        wanted = self.wanted.get(field.name, field.cleared)
+        return wanted if field.is_clear(wanted) else field.kind.merge(have, wanted)
 
     def _is_clear(self, field: Field) -> bool:
         return field.is_clear(self.wanted[field.name])
