@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError, NotFound
 
+PROXY_USER = "default_user_id"  # LiteLLM's own, in whose name the master key acts
+ROLES = ["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
+
 
 def user_of(client: Client, user_id: str) -> dict[str, Any] | None:
-    """Return the user of exactly this id, or None."""
+    """Return the user of exactly this id, with `keys` and `key_count` as LiteLLM counts them, or None."""
     try:
-        user = (client.get("/user/info", user_id=user_id) or {}).get("user_info")
+        # LiteLLM takes the + that stands for a space in a query for a plus.
+        answer = client.get(f"/user/info?user_id={quote(user_id, safe='')}") or {}
     except NotFound:
         return None
-    return user if user and user.get("user_id") == user_id else None
+    user = answer.get("user_info")
+    if not user or user.get("user_id") != user_id:
+        return None
+    keys = answer.get("keys") or []
+    return {**user, "keys": keys, "key_count": len(keys)}
+
+
+def users_of(client: Client, **filters: Any) -> list[dict[str, Any]]:
+    """Return the users that LiteLLM's filters find; `user_email` finds parts of e-mails too."""
+    # By id, because users made at the same moment have no order otherwise, and could slip between two pages.
+    return list(client.pages("/user/list", "users", sort_by="user_id", sort_order="asc", **filters))
 
 
 def users_by_email(client: Client, user_email: str) -> list[dict[str, Any]]:
     """Return the users of this e-mail, in any case of letters."""
-    found = client.pages("/user/list", "users", user_email=user_email)
-    return [user for user in found if (user.get("user_email") or "").lower() == user_email.lower()]
+    return [user for user in users_of(client, user_email=user_email) if (user.get("user_email") or "").lower() == user_email.lower()]
 
 
 def find_user(client: Client, name: str) -> dict[str, Any]:
@@ -31,10 +45,10 @@ def find_user(client: Client, name: str) -> dict[str, Any]:
         raise LiteLLMError("user: is empty. Give an id, an e-mail, an alias, or what stands before the @ of an e-mail.")
     if user := user_of(client, name):
         return user
-    by_email = list(client.pages("/user/list", "users", user_email=name)) if "@" not in name or name.count("@") == 1 else []
+    by_email = users_of(client, user_email=name) if "@" not in name or name.count("@") == 1 else []
     candidates = [user for user in by_email if (user.get("user_email") or "").lower() == name.lower()]
     if not candidates:
-        by_alias = [user for user in client.pages("/user/list", "users") if user.get("user_alias") == name]
+        by_alias = [user for user in users_of(client) if user.get("user_alias") == name]
         local = [user for user in by_email if (user.get("user_email") or "").partition("@")[0].lower() == name.lower()]
         candidates = list({user["user_id"]: user for user in by_alias + local}.values())
     if not candidates:
