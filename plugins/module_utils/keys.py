@@ -67,6 +67,14 @@ KEY_FIELDS = (
     Field("blocked", FLAG, cleared=False),
 )
 
+SET = "litemaas_set"  # the metadata that names the set which litellm_keys made a key or a user for
+
+# What the old key is called while a rotation is under way: aliases are unique, and the name says what is left to do.
+ROTATING = " (being rotated)"
+REPLACES = "litemaas_replaces"  # the metadata that tells a key made by a rotation from a stranger's
+# What a new value keeps beside the declared fields.
+KEPT = ("aliases", "allowed_routes", "permissions", "config")
+
 # How much earlier or later than asked a key may expire: LiteLLM reckons from the moment at which it handles the request.
 TOLERANCE = timedelta(minutes=2)
 NEVER = "-1"  # the duration that every LiteLLM version takes for "never expires"
@@ -75,6 +83,14 @@ NEVER = "-1"  # the duration that every LiteLLM version takes for "never expires
 def hash_of(key: str) -> str:
     """Return what LiteLLM stores in a key's place: its `token`."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def budget_used(record: dict[str, Any]) -> float | None:
+    """Return which fraction of its budget a key or a user has spent; None without a budget, 1 for a budget of 0."""
+    budget = record.get("max_budget")
+    if budget is None:
+        return None
+    return record["spend"] / budget if budget else 1.0
 
 
 def check_value(key: str) -> str:
@@ -156,3 +172,19 @@ def sent_duration(duration: str) -> str | None:
     """Return the `duration` for a key to be made; None when it never expires."""
     life = lifetime(duration)
     return None if life is None else f"{int(life.total_seconds())}s"
+
+
+def successor(fields: tuple[Field, ...], old: dict[str, Any], wanted: dict[str, Any], duration: str | None) -> dict[str, Any]:
+    """Return what to send, beside alias and value, for a key that takes the old one's place.
+
+    It keeps the old key's fields, spend and expiry, as far as `wanted` and `duration` do not say otherwise.
+    """
+    kept = {field.name: field.held(old) for field in fields} | {name: old.get(name) for name in KEPT}
+    given = {field.name: field.sent(field.held(old), wanted[field.name]) for field in fields if field.name in wanted}
+    body = {name: value for name, value in (kept | given).items() if value not in (None, {}, [], False)}
+    if duration:
+        life = sent_duration(duration)
+    else:
+        expires = moment(old["expires"])
+        life = expires and f"{max(1, int((expires - datetime.now(timezone.utc)).total_seconds()))}s"
+    return {"duration": life, "spend": old["spend"], **body}

@@ -213,6 +213,8 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.client import LiteL
 from ansible_collections.rhpds.litemaas.plugins.module_utils.fields import TEXT, Field
 from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import (
     KEY_FIELDS,
+    REPLACES,
+    ROTATING,
     budget_id_of,
     check_value,
     expiry,
@@ -222,15 +224,10 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import (
     lifetime,
     moment,
     sent_duration,
+    successor,
 )
 from ansible_collections.rhpds.litemaas.plugins.module_utils.resource import Resource, run
 from ansible_collections.rhpds.litemaas.plugins.module_utils.users import user_of
-
-# What the old key is called while a rotation is under way: aliases are unique, and the name says what is left to do.
-ROTATING = " (being rotated)"
-REPLACES = "litemaas_replaces"  # the metadata that tells a key made by a rotation from a stranger's
-# What a new value keeps beside the declared fields.
-KEPT = ("aliases", "allowed_routes", "permissions", "config")
 
 
 class Key(Resource):
@@ -385,11 +382,11 @@ class Key(Resource):
     def _rotate(self, old: dict[str, Any] | None, current: dict[str, Any] | None) -> dict[str, Any]:
         """Each step leaves what the next run needs to go on: the old key renamed, the new one made, the old one removed."""
         if old is None:
-            old = current
+            old, current = current, None
             self.client.post("/key/update", {"key": old["token"], "key_alias": self.alias + ROTATING})
         elif current is not None and current["metadata"].get(REPLACES) != old["token"]:
             raise LiteLLMError(
-                f"key_alias: {self.alias!r} was made anew while its rotation was under way. Remove one of {old['token']}, {current['token']}."
+                f"key_alias: {self.alias!r} was made anew while it was being rotated. Remove one of {old['token']}, {current['token']}."
             )
         elif current is not None and current["token"] != self.token:
             self.delete(current)  # its value was never handed over
@@ -409,16 +406,9 @@ class Key(Resource):
 
     def _successor(self, old: dict[str, Any]) -> dict[str, Any]:
         """Return what to send for a key that takes the old one's place."""
-        kept = {field.name: field.held(old) for field in self.fields} | {name: old.get(name) for name in KEPT}
-        given = {field.name: field.sent(field.held(old), self.wanted[field.name]) for field in self._given()}
-        body = {name: value for name, value in (kept | given).items() if value not in (None, {}, [], False)}
+        body = successor(self.fields, old, self.wanted, self.parameters["duration"])
         body["metadata"] = body.get("metadata", {}) | {REPLACES: old["token"]}
-        if self.parameters["duration"]:
-            duration = sent_duration(self.parameters["duration"])
-        else:
-            expires = moment(old["expires"])
-            duration = expires and f"{max(1, int((expires - datetime.now(timezone.utc)).total_seconds()))}s"
-        return {"key_alias": self.alias, "key": self.parameters["key"], "duration": duration, "spend": old["spend"], **body}
+        return {"key_alias": self.alias, "key": self.parameters["key"], **body}
 
 
 def main() -> None:
