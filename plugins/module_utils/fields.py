@@ -72,9 +72,7 @@ class Field:
 
     def same(self, have: Any, wanted: Any) -> bool:
         """Whether LiteLLM has what is wanted."""
-        if self.is_clear(have) or self.is_clear(wanted):
-            return self.is_clear(have) and self.is_clear(wanted)
-        return self.kind.same(have, wanted)
+        return have is wanted if have is None or wanted is None else self.kind.same(have, wanted)
 
     def sent(self, have: Any, wanted: Any) -> Any:
         """Return what to send to LiteLLM so that it has what is wanted."""
