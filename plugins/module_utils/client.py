@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ CONNECT = 10  # seconds that a connection may take
 PAGE = 100  # the most that LiteLLM's lists give at once
 LONGEST = 400  # characters of an error of LiteLLM's that are passed on
 BUSY = (429, 500, 502, 503, 504)  # what may be over when a read is tried again
+ADMINS = "Give its master key, or a key of a user whose role is proxy_admin."
 UNSURE = "It is not known whether LiteLLM did what was asked: run the task again, it compares before it writes."
 
 
@@ -61,14 +63,14 @@ class Client:
     ) -> None:
         if requests is None:
             raise LiteLLMError("The Python library requests is missing where the module runs. Install it: pip install requests")
-        _check_options(url, api_key, timeout, retries)
+        _check_options(url, api_key, ca_path, timeout, retries)
         self._url = url.strip().rstrip("/")
         self._key = api_key.strip()
         self._timeout = (min(CONNECT, timeout), timeout)
         self._retries = retries
         self._session = requests.Session()
         self._session.auth = self._authorise  # as an object, so that no ~/.netrc can take its place
-        self._session.verify = ca_path if ca_path and validate_certs else validate_certs
+        self._verify = ca_path if ca_path and validate_certs else validate_certs
         if not validate_certs:
             requests.packages.urllib3.disable_warnings()
         for scheme in ("http://", "https://"):
@@ -86,7 +88,10 @@ class Client:
         """Read every page of a list; `items` is its name in the answer, `size` the parameter that holds the size of a page."""
         page, last = 1, 1
         while page <= last:
-            answer = self.get(path, page=page, **{size: PAGE}, **parameters)
+            try:
+                answer = self.get(path, page=page, **{size: PAGE}, **parameters)
+            except NotFound:
+                raise self._stranger(path) from None
             if not isinstance(answer, dict) or items not in answer:
                 raise self._stranger(path)
             yield from answer[items]
@@ -141,7 +146,8 @@ class Client:
         return self._answer(response, path, ())
 
     def _send(self, method: str, path: str, **content: Any) -> Any:
-        return self._session.request(method, self._url + path, timeout=self._timeout, allow_redirects=False, **content)
+        # `verify` as the session's own would give way to REQUESTS_CA_BUNDLE.
+        return self._session.request(method, self._url + path, timeout=self._timeout, verify=self._verify, allow_redirects=False, **content)
 
     def _answer(self, response: Any, path: str, accept: tuple[int, ...]) -> Any:
         status = response.status_code
@@ -157,11 +163,13 @@ class Client:
             raise LiteLLMError(
                 f"url: {self._url} leads elsewhere (HTTP {status} to {_place(response)}): give the address that it leads to.", status
             )
-        if status == 401:
+        if status == 401 or "expired key" in _text(body).lower():  # 1.81 answers 400 then
             raise LiteLLMError(self._refused(body), status)
         text = self._plain(_text(body)) or response.reason or "no text"
         if body is None and status in (404, 405):
             raise self._stranger(path)
+        if status == 403:
+            raise LiteLLMError(f"api_key: LiteLLM does not let this key do that ({text}). {ADMINS}", status)
         kind = NotFound if status == 404 else LiteLLMError
         raise kind(f"LiteLLM answered {path} with HTTP {status}: {text}", status)
 
@@ -173,7 +181,7 @@ class Client:
         if "expired" in text or error.get("type") == "expired_key":
             return "api_key: the key has expired. Give LiteLLM's master key, or a new key of a proxy_admin."
         if "admin" in text:
-            return "api_key: LiteLLM lets only an administrator do this. Give its master key, or a key of a user whose role is proxy_admin."
+            return f"api_key: LiteLLM lets only an administrator do this. {ADMINS}"
         return (
             "api_key: LiteLLM does not know this key. Give its master key or a proxy_admin's, and check that url is the LiteLLM it is for."
         )
@@ -183,8 +191,6 @@ class Client:
             return LiteLLMError(
                 f"{self._url}: the certificate is not trusted ({self._plain(str(error))}). Name its authority's PEM file in ca_path."
             )
-        if isinstance(error, OSError) and "CA certificate bundle" in str(error):
-            return LiteLLMError("ca_path: there is no such file, or it holds no certificates in PEM form.")
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
             return LiteLLMError(f"url: {self._url} is no address such as https://litellm.example.com.")
         if isinstance(error, requests.exceptions.ReadTimeout):
@@ -201,7 +207,7 @@ class Client:
         return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def _check_options(url: str, api_key: str, timeout: int, retries: int) -> None:
+def _check_options(url: str, api_key: str, ca_path: str | None, timeout: int, retries: int) -> None:
     try:
         parts = urlsplit(url.strip())
         port = parts.port != 0
@@ -215,6 +221,8 @@ def _check_options(url: str, api_key: str, timeout: int, retries: int) -> None:
         raise LiteLLMError("url: leave /v1 out: the admin API is beside it, not below it.")
     if not api_key.strip().isascii() or not api_key.strip().isprintable() or not api_key.strip():
         raise LiteLLMError("api_key: is empty or holds characters that no key has.")
+    if ca_path and not os.path.isfile(ca_path):
+        raise LiteLLMError(f"ca_path: there is no file {ca_path}.")
     if timeout < 1:
         raise LiteLLMError("timeout: must be 1 second or more.")
     if retries < 0:

@@ -6,7 +6,8 @@ import re
 
 # LiteLLM 1.81 takes every word, and weeks, for a day.
 _WORDS = {"hourly": "1h", "daily": "1d", "weekly": "7d", "monthly": "30d"}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "mo": 30 * 86400}
+_LONGEST = 36525 * 86400  # a hundred years: LiteLLM fails on a date that no calendar has
 
 
 def normalise(duration: str) -> str:
@@ -18,12 +19,7 @@ def normalise(duration: str) -> str:
     Raises:
         ValueError: it is no duration. The text says what is.
     """
-    text = duration.strip().lower()
-    text = _WORDS.get(text, text)
-    match = re.fullmatch(r"0*([1-9][0-9]{0,4})(s|m|h|d|w|mo)", text)
-    if not match:
-        raise ValueError("must be daily, weekly, monthly, or a number with s, m, h, d, w or mo, such as 12h, 30d or 1mo")
-    number, unit = int(match[1]), match[2]
+    number, unit = _parse(duration)
     return f"{number * 7}d" if unit == "w" else f"{number}{unit}"
 
 
@@ -33,5 +29,15 @@ def seconds(duration: str) -> int:
     >>> seconds("1h"), seconds("1mo")
     (3600, 2592000)
     """
-    number, unit = re.fullmatch("([0-9]+)([a-z]+)", normalise(duration)).groups()
-    return int(number) * _SECONDS.get(unit, 30 * 86400)
+    number, unit = _parse(duration)
+    return number * _SECONDS[unit]
+
+
+def _parse(duration: str) -> tuple[int, str]:
+    text = duration.strip().lower()
+    match = re.fullmatch(r"0*([1-9][0-9]{0,9})(s|m|h|d|w|mo)", _WORDS.get(text, text))
+    if not match or int(match[1]) * _SECONDS[match[2]] > _LONGEST:
+        raise ValueError(
+            "must be daily, weekly, monthly, or a number with s, m, h, d, w or mo, such as 12h, 30d or 1mo, and at most 100 years"
+        )
+    return int(match[1]), match[2]
