@@ -34,6 +34,10 @@ class Resource:
         self.parameters = parameters
         self.wanted = wanted_of(self.fields, parameters)
 
+    @staticmethod
+    def hide(module: AnsibleModule) -> None:
+        """Say which values must not be shown, where the options' no_log says too much or too little."""
+
     def find(self) -> dict[str, Any] | None:
         """Return LiteLLM's record, or None when there is none."""
         raise NotImplementedError
@@ -158,6 +162,7 @@ def run(resource: type[Resource]) -> None:
     module = AnsibleModule(
         argument_spec={**CONNECTION, **resource.options, **spec_of(resource.fields)}, supports_check_mode=True, **resource.constraints
     )
+    resource.hide(module)
     try:
         result = resource(connect(module.params), module.params).ensure(module.check_mode)
     except LiteLLMError as error:
