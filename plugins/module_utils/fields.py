@@ -94,6 +94,12 @@ def wanted_of(fields: tuple[Field, ...], parameters: dict[str, Any]) -> dict[str
     return {field.name: field.wanted(parameters[field.name]) for field in fields if parameters.get(field.name) is not None}
 
 
+def _label(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
 def _dollars(value: str) -> float:
     number = _number(value, "must be a number of US dollars, 0 or more, such as 12.50")
     if not 0 <= number < math.inf:
@@ -140,6 +146,7 @@ DOLLARS = Kind({"type": "str"}, parse=_dollars, same=_same_number)
 COUNT = Kind({"type": "str"}, parse=_count, same=_same_number)
 PERIOD = Kind({"type": "str"}, parse=durations.normalise, same=_same_period)
 TEXT = Kind({"type": "str"})
+LABEL = Kind({"type": "str"}, parse=_label)
 FLAG = Kind({"type": "bool"})
 NAMES = Kind({"type": "list", "elements": "str"}, same=lambda have, wanted: set(have) == set(wanted))
 MAPPING = Kind({"type": "dict"}, same=_same_mapping, merge=_merged)

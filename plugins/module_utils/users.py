@@ -31,6 +31,15 @@ def users_of(client: Client, **filters: Any) -> list[dict[str, Any]]:
     return list(client.pages("/user/list", "users", sort_by="user_id", sort_order="asc", **filters))
 
 
+def user_by_email(client: Client, user_email: str) -> dict[str, Any] | None:
+    """Return the one user of this e-mail, or None. Raises LiteLLMError when there are several: they are named."""
+    users = users_by_email(client, user_email)
+    if len(users) > 1:
+        ids = ", ".join(user["user_id"] for user in users)
+        raise LiteLLMError(f"user_email: LiteLLM has several users of {user_email}: {ids}. Give user_id.")
+    return user_of(client, users[0]["user_id"]) if users else None
+
+
 def users_by_email(client: Client, user_email: str) -> list[dict[str, Any]]:
     """Return the users of this e-mail, in any case of letters."""
     return [user for user in users_of(client, user_email=user_email) if (user.get("user_email") or "").lower() == user_email.lower()]
