@@ -235,7 +235,7 @@ class Key(Resource):
     identity = ("token", "key_alias", "created_at", "expires", "spend")
     fields = (Field("user_id", TEXT), Field("budget_id", TEXT, clear=None), *KEY_FIELDS)
     options = {
-        "key_alias": {"type": "str"},
+        "key_alias": {"type": "str", "no_log": False},
         "token": {"type": "str", "no_log": False},
         "key": {"type": "str", "no_log": True},
         "state": {"type": "str", "choices": ["present", "absent", "rotated"], "default": "present"},

@@ -135,7 +135,8 @@ def _shown(key: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     run_info(
         {
-            **{name: {"type": "str"} for name in ("key_alias", "user_id", "team_id", "set")},
+            "key_alias": {"type": "str", "no_log": False},
+            **{name: {"type": "str"} for name in ("user_id", "team_id", "set")},
             "token": {"type": "str", "no_log": False},
             "key": {"type": "str", "no_log": True},
             "near_limit": {"type": "float"},

@@ -127,7 +127,7 @@ def test_a_refused_key_is_said_with_the_remedy_and_without_the_body(gateway, cli
 def test_every_page_is_read(gateway, client):
     gateway.answers = [(200, {"keys": [{"token": page}], "total_pages": 3}) for page in (1, 2, 3)]
     assert [key["token"] for key in client.pages("/key/list", "keys", "size", key_alias="a b")] == [1, 2, 3]
-    assert [path for _, path, _, _ in gateway.asked] == [f"/key/list?page={page}&size=100&key_alias=a+b" for page in (1, 2, 3)]
+    assert [path for __, path, *__ in gateway.asked] == [f"/key/list?page={page}&size=100&key_alias=a+b" for page in (1, 2, 3)]
     gateway.answers = [(200, {"users": [], "total_pages": 0})]
     assert list(client.pages("/user/list", "users")) == []
 
@@ -155,7 +155,7 @@ def test_a_write_is_sent_once(gateway, client, bad):
         assert (client_module.UNSURE in str(caught.value)) == (bad is None)
     with pytest.raises(LiteLLMError):
         client.delete("/v1/mcp/server/x")
-    assert [method for method, *_ in gateway.asked] == ["POST", "PUT", "PATCH", "DELETE"]
+    assert [method for method, *__ in gateway.asked] == ["POST", "PUT", "PATCH", "DELETE"]
 
 
 def test_a_write_that_never_left_is_not_called_unsure():
