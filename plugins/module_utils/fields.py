@@ -24,6 +24,7 @@ class Kind:
         parse: turns the option's value into LiteLLM's; raises ValueError with a text that says what it must be.
         same: whether what LiteLLM has is what is wanted.
         merge: what to send, from what LiteLLM has and what is wanted.
+        show: turns a value into what may be shown.
     """
 
     spec: dict[str, Any]
@@ -31,6 +32,7 @@ class Kind:
     parse: Callable[[Any], Any] = lambda value: value
     same: Callable[[Any, Any], bool] = lambda have, wanted: have == wanted
     merge: Callable[[Any, Any], Any] = lambda have, wanted: wanted
+    show: Callable[[Any], Any] = lambda value: value
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,18 @@ def _merged(have: dict[str, Any] | None, wanted: dict[str, Any]) -> dict[str, An
     return {name: value for name, value in {**(have or {}), **wanted}.items() if value is not None}
 
 
+def _without_secrets(value: Any) -> Any:
+    """LiteLLM keeps the credentials of logging callbacks in metadata; 1.81 returns them in plain text."""
+    if isinstance(value, list):
+        return [_without_secrets(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: dict.fromkeys(part, "***") if name == "callback_vars" and isinstance(part, dict) else _without_secrets(part)
+        for name, part in value.items()
+    }
+
+
 DOLLARS = Kind({"type": "str"}, parse=_dollars, same=_same_number)
 COUNT = Kind({"type": "str"}, parse=_count, same=_same_number)
 PERIOD = Kind({"type": "str"}, parse=durations.normalise, same=_same_period)
@@ -149,4 +163,4 @@ TEXT = Kind({"type": "str"})
 LABEL = Kind({"type": "str"}, parse=_label)
 FLAG = Kind({"type": "bool"})
 NAMES = Kind({"type": "list", "elements": "str"}, same=lambda have, wanted: set(have) == set(wanted))
-MAPPING = Kind({"type": "dict"}, same=_same_mapping, merge=_merged)
+MAPPING = Kind({"type": "dict"}, same=_same_mapping, merge=_merged, show=_without_secrets)

@@ -147,6 +147,7 @@ total:
 from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
+from ansible_collections.rhpds.litemaas.plugins.module_utils.fields import MAPPING
 from ansible_collections.rhpds.litemaas.plugins.module_utils.info import run_info
 from ansible_collections.rhpds.litemaas.plugins.module_utils.users import PROXY_USER, ROLES, user_of, users_of
 
@@ -203,7 +204,7 @@ def shown(user: dict[str, Any]) -> dict[str, Any]:
         "created_at": utc(user.get("created_at")),
         "models": user.get("models") or [],
         "teams": user.get("teams") or [],
-        "metadata": user.get("metadata") or {},
+        "metadata": MAPPING.show(user.get("metadata") or {}),
     }
 
 

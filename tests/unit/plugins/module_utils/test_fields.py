@@ -10,6 +10,7 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.fields import (
     COUNT,
     DOLLARS,
     FLAG,
+    LABEL,
     MAPPING,
     NAMES,
     PERIOD,
@@ -97,3 +98,16 @@ def test_a_text_without_a_number_is_refused_with_a_sentence(text, kind):
     if text.strip().lower() not in ("unlimited", "null", "hourly", "daily", "weekly", "monthly"):
         with pytest.raises(LiteLLMError, match=r"^limit: must be .*, or unlimited for none\. It is"):
             Field("limit", kind, clear=None).wanted(text)
+
+
+def test_a_callbacks_credentials_in_metadata_are_not_shown():
+    metadata = {"a": 1, "logging": [{"callback_name": "langfuse", "callback_vars": {"langfuse_secret_key": "hidden"}}]}
+    shown = MAPPING.show(metadata)
+    assert shown == {"a": 1, "logging": [{"callback_name": "langfuse", "callback_vars": {"langfuse_secret_key": "***"}}]}
+    assert MAPPING.merge(metadata, {"a": 2})["logging"] == metadata["logging"]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_a_label_is_not_empty(empty):
+    with pytest.raises(LiteLLMError, match=r"^team_alias: must not be empty\. It is"):
+        Field("team_alias", LABEL).wanted(empty)
