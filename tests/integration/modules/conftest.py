@@ -56,6 +56,15 @@ class LiteLLM:
         self.made.append(("/user/delete", {"user_ids": [fields["user_id"]]}))
         return fields["user_id"]
 
+    def model(self, **fields: Any) -> str:
+        """Make a model past the modules, answered by the stack's stand-in; return the id. It goes when the test ends."""
+        parameters = {"model": "openai/stand-in", "api_base": f"{self.stack.stub_url}/v1", "api_key": "none"}
+        fields = {"model_name": name("model"), "litellm_params": parameters} | fields
+        fields["model_info"] = {"id": name("model")} | fields.get("model_info", {})
+        self.post("/model/new", **fields)
+        self.later("/model/delete", id=fields["model_info"]["id"])
+        return fields["model_info"]["id"]
+
     def later(self, path: str, **body: Any) -> None:
         """Send this when the test ends; what is gone by then may be gone."""
         self.made.append((path, body))

@@ -305,14 +305,28 @@ def test_a_litellm_that_stores_no_models_is_told_what_to_set(litellm: LiteLLM, s
     assert "Set STORE_MODEL_IN_DB=True in its environment" in done["msg"]
 
 
+CONFIGURED = "granite-3-8b-instruct"  # id and name of the one in the stack's configuration file
+
+
 def test_a_model_of_the_configuration_file_is_seen_and_not_changed(litellm: LiteLLM):
-    """The stacks' LiteLLM has none, so one is played back."""
-    entry = {"model_name": "fixed", "litellm_params": {"model": "openai/x", "rpm": 5}, "model_info": {"id": "f1", "db_model": False}}
-    stand_in = HttpStandIn(lambda asked: (200, {"data": [entry]}))
-    fixed = {"url": stand_in.url, "model_id": "f1"}
-    assert not litellm.run(MODULE, **fixed, litellm_params={"rpm": 5})["changed"]
-    for change in ({"litellm_params": {"rpm": 6}}, {"state": "absent"}, {"litellm_params": {"api_key": "x"}, "update_secret": "always"}):
+    [before] = served(litellm, CONFIGURED)
+    rpm = before["litellm_params"]["rpm"]
+    fixed = {"model_id": CONFIGURED}
+    assert not litellm.run(MODULE, **fixed, litellm_params={"rpm": rpm})["changed"]
+    changes = (
+        {"litellm_params": {"rpm": rpm + 1}},
+        {"model_info": {"owner": "lab"}},
+        {"litellm_params": {"api_key": "x"}, "update_secret": "always"},
+        {"state": "absent"},
+    )
+    for change in changes:
         for check in (True, False):
             done = litellm.run(MODULE, check=check, **fixed, **change)
-            assert "f1 comes from LiteLLM's configuration file" in done["msg"]
-    assert {asked.method for asked in stand_in.asked} == {"GET"}
+            assert f"{CONFIGURED} comes from LiteLLM's configuration file" in done["msg"]
+    assert served(litellm, CONFIGURED) == [before]
+
+
+def test_no_twin_is_added_to_a_model_of_the_configuration_file(litellm: LiteLLM):
+    done = litellm.run(MODULE, **options(litellm, CONFIGURED))
+    assert f"already served by {CONFIGURED} (configuration file)" in done["msg"]
+    assert len(served(litellm, CONFIGURED)) == 1
