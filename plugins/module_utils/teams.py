@@ -16,17 +16,19 @@ def team_of(client: Client, team_id: str) -> dict[str, Any] | None:
     return {**answer["team_info"], "memberships": answer.get("team_memberships") or []}
 
 
-def team_by_alias(client: Client, team_alias: str) -> dict[str, Any] | None:
-    """Return the one team of exactly this alias, as in LiteLLM's list, or None.
-
-    Raises LiteLLMError when there are several: they are named.
-    """
+def teams_by_alias(client: Client, team_alias: str) -> list[dict[str, Any]]:
+    """Return the teams of exactly this alias, as LiteLLM lists them: without what they may reach beside models."""
     found = client.pages("/v2/team/list", "teams", team_alias=team_alias, sort_by="team_id", sort_order="asc")
-    teams = [team for team in found if team.get("team_alias") == team_alias]
+    return [team for team in found if team.get("team_alias") == team_alias]
+
+
+def team_by_alias(client: Client, team_alias: str) -> dict[str, Any] | None:
+    """Return the one team of exactly this alias, or None. Raises LiteLLMError when there are several: they are named."""
+    teams = teams_by_alias(client, team_alias)
     if len(teams) > 1:
         ids = ", ".join(team["team_id"] for team in teams)
         raise LiteLLMError(f"team_alias: LiteLLM has several teams called {team_alias!r}: {ids}. Give the id.")
-    return teams[0] if teams else None
+    return team_of(client, teams[0]["team_id"]) if teams else None
 
 
 def team_id_of(client: Client, name: str) -> str:
