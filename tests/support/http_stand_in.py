@@ -48,7 +48,7 @@ class HttpStandIn:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PATCH = reply
+            do_GET = do_POST = do_PATCH = do_DELETE = reply
 
             def log_message(self, *_: object) -> None:
                 pass
