@@ -51,6 +51,7 @@ PERMISSION = Kind(
     read=lambda have: {name: have[name] for name in PERMISSIONS if have.get(name)},
     same=_same_permissions,
     merge=lambda have, wanted: {**(have or {}), **wanted},
+    show=lambda value: {name: part for name, part in value.items() if part},
 )
 
 # What a set of keys shares, and one key can have too.
@@ -129,6 +130,14 @@ def budget_id_of(client: Client, token: str) -> str | None:
         return client.get("/key/info", key=token)["info"].get("budget_id")
     except NotFound:
         return None
+
+
+def check_team(client: Client, team_id: str) -> None:
+    """Raise LiteLLMError unless there is such a team: LiteLLM gives keys to teams that don't exist."""
+    try:
+        client.get("/team/info", team_id=team_id)
+    except NotFound:
+        raise LiteLLMError(f"team_id: LiteLLM has no team {team_id!r}. Make the team first, with litellm_team.") from None
 
 
 def moment(text: str | None) -> datetime | None:

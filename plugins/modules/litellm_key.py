@@ -209,13 +209,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils import durations
-from ansible_collections.rhpds.litemaas.plugins.module_utils.client import LiteLLMError, NotFound
+from ansible_collections.rhpds.litemaas.plugins.module_utils.client import LiteLLMError
 from ansible_collections.rhpds.litemaas.plugins.module_utils.fields import TEXT, Field
 from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import (
     KEY_FIELDS,
     REPLACES,
     ROTATING,
     budget_id_of,
+    check_team,
     check_value,
     expiry,
     hash_of,
@@ -341,14 +342,11 @@ class Key(Resource):
         return record and {**record, "budget_id": budget_id_of(self.client, record["token"])}
 
     def _check_owners(self, values: dict[str, Any]) -> None:
-        # LiteLLM gives keys to users and teams that don't exist.
+        # LiteLLM gives keys to users that don't exist.
         if values.get("user_id") and user_of(self.client, values["user_id"]) is None:
             raise LiteLLMError(f"user_id: LiteLLM has no user {values['user_id']!r}. Make the user first, with litellm_user.")
         if values.get("team_id"):
-            try:
-                self.client.get("/team/info", team_id=values["team_id"])
-            except NotFound:
-                raise LiteLLMError(f"team_id: LiteLLM has no team {values['team_id']!r}. Make the team first, with litellm_team.") from None
+            check_team(self.client, values["team_id"])
 
     def _generate(self, body: dict[str, Any]) -> None:
         self.value = self.client.post("/key/generate", {name: value for name, value in body.items() if value is not None})["key"]
