@@ -91,9 +91,9 @@ class Client:
             try:
                 answer = self.get(path, page=page, **{size: PAGE}, **parameters)
             except NotFound:
-                raise self._stranger(path) from None
+                raise self.stranger(path) from None
             if not isinstance(answer, dict) or items not in answer:
-                raise self._stranger(path)
+                raise self.stranger(path)
             yield from answer[items]
             last = answer.get("total_pages") or 1
             page += 1
@@ -157,7 +157,7 @@ class Client:
             body = None
         if status in accept or 200 <= status < 300:
             if body is None and response.content:
-                raise self._stranger(path)
+                raise self.stranger(path)
             return body
         if 300 <= status < 400:
             raise LiteLLMError(
@@ -165,9 +165,9 @@ class Client:
             )
         if status == 401 or "expired key" in _text(body).lower():  # 1.81 answers 400 then
             raise LiteLLMError(self._refused(body), status)
-        text = self._plain(_text(body)) or response.reason or "no text"
+        text = self.plain(_text(body)) or response.reason or "no text"
         if body is None and status in (404, 405):
-            raise self._stranger(path)
+            raise self.stranger(path)
         if status == 403:
             raise LiteLLMError(f"api_key: LiteLLM does not let this key do that ({text}). {ADMINS}", status)
         kind = NotFound if status == 404 else LiteLLMError
@@ -189,7 +189,7 @@ class Client:
     def _unreachable(self, error: Exception, more: str = "") -> LiteLLMError:
         if isinstance(error, requests.exceptions.SSLError):
             return LiteLLMError(
-                f"{self._url}: the certificate is not trusted ({self._plain(str(error))}). Name its authority's PEM file in ca_path."
+                f"{self._url}: the certificate is not trusted ({self.plain(str(error))}). Name its authority's PEM file in ca_path."
             )
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
             return LiteLLMError(f"url: {self._url} is no address such as https://litellm.example.com.")
@@ -197,12 +197,14 @@ class Client:
             return LiteLLMError(f"LiteLLM at {self._url} did not answer within {self._timeout[1]} s. Raise timeout, or see its log.{more}")
         return LiteLLMError(f"LiteLLM can't be reached at {self._url} ({_reason(error)}). Check url, and that LiteLLM runs.{more}")
 
-    def _stranger(self, path: str) -> LiteLLMError:
+    def stranger(self, path: str) -> LiteLLMError:
+        """Return what to say of something that is not LiteLLM."""
         return LiteLLMError(f"url: what listens at {self._url} does not answer {path} as LiteLLM does. Check the address (without /v1).")
 
-    def _plain(self, text: str) -> str:
-        """The text in one short line, without keys and without LiteLLM's stack trace."""
-        line = " ".join(text.partition("Traceback (most recent call last)")[0].split()).replace(self._key, "***")
+    def plain(self, text: str) -> str:
+        """Return the text in one short line, without keys, passwords in URLs, and LiteLLM's stack trace."""
+        line = " ".join(re.split("stack trace:|Traceback \\(most recent call last\\)", text)[0].split()).replace(self._key, "***")
+        line = re.sub(r"://[^/@\s]+@", "://***@", line)
         line = re.sub(r"\bsk-[\w.-]+", "sk-***", line)
         return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 

@@ -13,11 +13,11 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.connection import C
 def run_info(options: dict[str, dict[str, Any]], read: Callable[[Client, dict[str, Any]], dict[str, Any]], **constraints: Any) -> None:
     """Be a module that only reads: what `read` returns is the result, and the LiteLLMError it raises fails the task.
 
-    `constraints` are AnsibleModule's `required_one_of`, `mutually_exclusive` and so on.
+    `read` is given the options and `check_mode`. `constraints` are AnsibleModule's `required_one_of`, `mutually_exclusive` and so on.
     """
     module = AnsibleModule(argument_spec={**CONNECTION, **options}, supports_check_mode=True, **constraints)
     try:
-        result = read(connect(module.params), module.params)
+        result = read(connect(module.params), {**module.params, "check_mode": module.check_mode})
     except LiteLLMError as error:
         module.fail_json(msg=str(error), **error.facts)
     module.exit_json(changed=False, **result)
