@@ -1,0 +1,89 @@
+"""Plain reads of a Kubernetes API with kubernetes.core's way of signing in, and errors in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+
+try:
+    import urllib3
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.dynamic.exceptions import DynamicApiError
+except ImportError:  # kubernetes.core says so when the module starts
+    urllib3 = None
+    ApiException = DynamicApiError = Exception
+
+
+class ClusterError(Exception):
+    """What went wrong and what to do, in a sentence without secrets."""
+
+
+def cluster_module(**options: dict[str, Any]) -> AnsibleK8SModule:
+    """Return a module that only reads, with these options and those of kubernetes.core.k8s_auth_options."""
+    return AnsibleK8SModule(argument_spec={**AUTH_ARG_SPEC, **options}, supports_check_mode=True)
+
+
+class Cluster:
+    """A Kubernetes API. Every read raises ClusterError when the API can't be reached or refuses it.
+
+    Attributes:
+        unserved: the paths that were asked for and that the cluster does not know.
+    """
+
+    def __init__(self, module: AnsibleK8SModule) -> None:
+        self.unserved: set[str] = set()
+        try:
+            self._client = get_api_client(module=module).client
+        except Exception as error:
+            raise ClusterError(
+                f"The cluster can't be reached: {_short(error)}. Check kubeconfig, or host and api_key (K8S_AUTH_*)."
+            ) from error
+
+    def get(self, path: str, **parameters: Any) -> dict[str, Any] | None:
+        """Return the object or list at this path; None when there is none."""
+        answer = self._get(path, parameters)
+        return None if answer is None else json.loads(answer)
+
+    def text(self, path: str, **parameters: Any) -> str:
+        """Return the text at this path, such as a log; empty when there is none."""
+        return self._get(path, parameters) or ""
+
+    def _get(self, path: str, parameters: dict[str, Any]) -> str | None:
+        where = f"{path}?{urlencode(parameters)}" if parameters else path
+        try:
+            return self._client.request("get", where, serialize=False).data.decode(errors="replace")
+        except (ApiException, DynamicApiError) as error:
+            body = _status(error.body)
+            if error.status == 404:
+                if body is None:  # an object that is missing has a Status
+                    self.unserved.add(path)
+                return None
+            if error.status == 401:
+                raise ClusterError(
+                    "The cluster does not know these credentials. Sign in again, or check api_key (K8S_AUTH_API_KEY)."
+                ) from error
+            if error.status == 403:
+                raise ClusterError(f"The cluster refuses a read that this needs: {(body or {}).get('message', path)}. Grant it.") from error
+            raise ClusterError(
+                f"The cluster answered {path} with HTTP {error.status}: {(body or {}).get('message', error.reason)}"
+            ) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterError(f"The cluster can't be reached: {_short(error)}.") from error
+
+
+def _status(body: Any) -> dict[str, Any] | None:
+    try:
+        status = json.loads(body)
+    except (TypeError, ValueError):
+        return None
+    return status if isinstance(status, dict) and status.get("kind") == "Status" else None
+
+
+def _short(error: Exception) -> str:
+    line = " ".join(str(error).split())
+    return line if len(line) <= 300 else f"{line[:299]}…"

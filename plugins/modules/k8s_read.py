@@ -1,0 +1,75 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Several reads of a Kubernetes API in one task."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k8s_read
+short_description: Read several things from a Kubernetes API at once
+version_added: 0.4.0
+description:
+  - Sends one GET for each path and returns what the API server answers. The roles of this collection learn with it, in one task, what
+    a cluster has; M(kubernetes.core.k8s_info) starts a process for each kind.
+  - What is not there, and what the cluster does not serve, is null. A refusal fails and names the right that is missing.
+author: RHDP (@rhpds)
+extends_documentation_fragment:
+  - kubernetes.core.k8s_auth_options
+  - rhpds.litemaas.attributes.info
+options:
+  paths:
+    description: For each name in the result the path to read, such as V(/api/v1/namespaces/litemaas/secrets).
+    type: dict
+    required: true
+requirements:
+  - kubernetes >= 24.2.0
+  - kubernetes.core
+seealso:
+  - module: kubernetes.core.k8s_info
+"""
+
+EXAMPLES = r"""
+- name: What is there?
+  rhpds.litemaas.k8s_read:
+    paths:
+      secrets: /api/v1/namespaces/litemaas/secrets
+      domain: /apis/config.openshift.io/v1/ingresses/cluster
+  register: cluster
+  no_log: true
+"""
+
+RETURN = r"""
+found:
+  description: For each name of O(paths) the object or list that the API server answered; null when there is none.
+  returned: success
+  type: dict
+  sample:
+    domain:
+      apiVersion: config.openshift.io/v1
+      kind: Ingress
+      metadata: {name: cluster}
+      spec: {domain: apps.example.com}
+served:
+  description: For each name of O(paths) whether the cluster serves that kind of object at all.
+  returned: success
+  type: dict
+  sample:
+    domain: true
+"""
+
+from ansible_collections.rhpds.litemaas.plugins.module_utils.cluster import Cluster, ClusterError, cluster_module
+
+
+def main() -> None:
+    module = cluster_module(paths={"type": "dict", "required": True})
+    paths = module.params["paths"]
+    try:
+        cluster = Cluster(module)
+        found = {name: cluster.get(path) for name, path in paths.items()}
+    except ClusterError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, found=found, served={name: path not in cluster.unserved for name, path in paths.items()})
+
+
+if __name__ == "__main__":
+    main()
