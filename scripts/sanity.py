@@ -1,9 +1,9 @@
 """`make sanity`: ansible-test's sanity and unit tests, on the collection as its users install it.
 
-The archive is built, unpacked where ansible-test wants it, in a git tree of its own (in a folder that git ignores it tests nothing
-and says that all is well), and tests/unit/plugins put beside it. Python of .venv judges everything; every other supported Python of
-the machine compiles and imports the modules too, and the oldest runs their unit tests. ansible-test's own environments are kept in
-.venv/ansible-test.
+The archive is built and unpacked where ansible-test wants it, in a git tree of its own (in a folder that git ignores it tests nothing
+and says that all is well); tests/unit/plugins and the collections of galaxy.yml are put beside it. Python of .venv judges everything;
+every other supported Python of the machine compiles and imports the modules too, and the oldest runs their unit tests. What
+ansible-test makes for itself is kept in .venv/ansible-test.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from ast import literal_eval
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -91,6 +92,11 @@ def unpack(folder: Path) -> Path:
             shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, place / name)
+    galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+    for name in galaxy["dependencies"]:  # of the package ansible
+        namespace, collection = name.split(".")
+        (place.parents[1] / namespace).mkdir(exist_ok=True)
+        (place.parents[1] / namespace / collection).symlink_to(next(iter(import_module(f"ansible_collections.{name}").__path__)))
     quietly(["git", "init", "--quiet"], place)
     quietly(["git", "add", "--all"], place)
     return place
