@@ -195,6 +195,7 @@ def role(action: str, **play: Any) -> dict[str, Any]:
                 "when": "litellm_vkey_result is defined",
                 "changed_when": False,
                 "delegate_to": "localhost",
+                "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
                 "no_log": True,
             },
         ],

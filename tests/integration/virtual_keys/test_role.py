@@ -132,7 +132,7 @@ def test_as_agnosticd_v1_calls_it_on_a_bastion(workshop: Workshop):
 
 
 def test_as_agnosticd_v2_calls_it_from_a_list_of_workloads(workshop: Workshop):
-    """With the connection in the environment, guid for the alias, and a prefix for the data's names."""
+    """With the connection in the environment, and guid for the alias."""
     guid, workshop.alias = workshop.alias, f"virtkey-{workshop.alias}"
     include = {
         "ansible.builtin.include_role": {"name": "{{ workload_loop_var }}"},
@@ -141,7 +141,6 @@ def test_as_agnosticd_v2_calls_it_from_a_list_of_workloads(workshop: Workshop):
         "loop_control": {"loop_var": "workload_loop_var"},
     }
     play = {
-        "module_defaults": {"agnosticd.core.agnosticd_user_info": {"data_prefix": "ours_"}},
         "environment": {"K8S_AUTH_HOST": "https://127.0.0.1:1", "K8S_AUTH_API_KEY": "none", "K8S_AUTH_VERIFY_SSL": "true"},
         "tasks": [include],
     }
@@ -149,7 +148,7 @@ def test_as_agnosticd_v2_calls_it_from_a_list_of_workloads(workshop: Workshop):
     outcome = workshop.run(play, {"guid": guid, "workloads": [ROLE], f"{OURS}models": ["all-proxy-models"]}, env=environment)
     assert outcome.code == 0, outcome.said
     assert list(workshop.keys()) == [workshop.alias]
-    assert workshop.user_data == {f"ours_{name}": value for name, value in data_of(workshop, workshop.alias).items()}
+    assert workshop.user_data == data_of(workshop, workshop.alias)
 
 
 def test_an_action_that_is_not_its_own_does_nothing(workshop: Workshop):
