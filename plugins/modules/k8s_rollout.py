@@ -75,7 +75,8 @@ UNHEALTHY = {
     "CreateContainerError": "the container can't be made",
     "RunContainerError": "the container can't be started",
 }
-EVENTS, LINES = 5, 12  # how many of the last are shown
+EVENTS = 5  # how many of the last are shown
+LINES = 12
 
 
 class Workload:
@@ -83,7 +84,7 @@ class Workload:
 
     def __init__(self, cluster: Cluster, namespace: str, name: str) -> None:
         self._cluster, self._namespace, self.name = cluster, namespace, name
-        self.kind, _, self._own = name.partition("/")
+        self.kind, __, self._own = name.partition("/")
         if self.kind not in APIS or not self._own:
             raise ClusterError(f"workloads: {name!r} is not of the form Deployment/name, StatefulSet/name or Job/name.")
         self._object: dict[str, Any] = {}

@@ -20,7 +20,7 @@ extends_documentation_fragment:
 options:
   team_alias:
     description:
-      - The team's name. Without O(team_id) it names the team: the whole alias, upper and lower case being different.
+      - The team's name. Without O(team_id) it names the team, by the whole alias, upper and lower case being different.
       - With O(team_id) it is what the alias shall be. The task fails when it is another team's.
       - One of O(team_alias) and O(team_id) is required; a team to be made needs an alias.
     type: str
