@@ -1,14 +1,17 @@
-"""`make docs`: the tables of docs/server.md, generated from the server's settings and tools. A test fails when they differ."""
+"""`make docs`: the tables of docs/, generated from the server's settings and tools and from the modules. A test fails when they differ."""
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Callable
 from pathlib import Path
 
+import yaml
 from litemaas_mcp.app import TOOLS
 from litemaas_mcp.settings import Settings
 from pydantic_core import PydanticUndefined
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "server.md"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment() -> str:
@@ -27,14 +30,38 @@ def tools() -> str:
     return "\n".join(["| tool | parameters | reads or writes | what it answers |", "|---|---|---|---|", *rows])
 
 
-def page(text: str) -> str:
+def modules() -> str:
+    rows = []
+    for file in sorted((ROOT / "plugins/modules").glob("litellm_*.py")):
+        document = yaml.safe_load(_constant(file, "DOCUMENTATION"))
+        options = [f"**`{name}`**" if each.get("required") else f"`{name}`" for name, each in document["options"].items()]
+        rows.append(f"| `{document['module']}` | {document['short_description']} | {', '.join(options)} |")
+    return "\n".join(["| module | what it does | options, **required** ones bold |", "|---|---|---|", *rows])
+
+
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    ROOT / "docs/server.md": {"environment": environment, "tools": tools},
+    ROOT / "docs/modules.md": {"modules": modules},
+}
+
+
+def renewed(page: Path) -> str:
     """Return the page's text with its generated parts made anew."""
-    for name, table in (("environment", environment()), ("tools", tools())):
+    text = page.read_text()
+    for name, table in PAGES[page].items():
         before, mark, rest = text.partition(f"<!-- generated: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
-        assert end, f"{PAGE.name} has no place for {name}"
-        text = f"{before}{mark}\n{table}\n\n{end}{after}"
+        assert end, f"{page.name} has no place for {name}"
+        text = f"{before}{mark}\n{table()}\n\n{end}{after}"
     return text
+
+
+def _constant(file: Path, name: str) -> str:
+    """Return a string that a file assigns to a name, without running the file."""
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Assign) and [target.id for target in node.targets] == [name]:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{file.name} has no {name}")
 
 
 def _default(value: object) -> str:
@@ -51,4 +78,5 @@ def _parameter(name: str, schema: dict, required: bool) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(renewed(page))
