@@ -58,6 +58,10 @@ class Resource:
         """Return the identity that a record to be made would have, as far as the task says it."""
         return {name: self.parameters.get(name) for name in self.identity}
 
+    def inherited(self) -> dict[str, Any]:
+        """Return the fields that LiteLLM fills in by itself in a record to be made, as far as that can be known."""
+        return {}
+
     def extra(self, record: dict[str, Any]) -> dict[str, Any]:
         """Return changes that no field describes."""
         return {}
@@ -95,8 +99,9 @@ class Resource:
     def _created(self, check_mode: bool) -> dict[str, Any]:
         values = {field.name: field.sent(None, self.wanted[field.name]) for field in self._given() if not self._is_clear(field)}
         if check_mode:
-            made = self.named() | {field.name: self._expected(field, None) for field in self.fields}
-            return {"changed": True, "before": None, "after": made}
+            made = {field.name: self._expected(field, None) for field in self.fields}
+            filled = {name: value for name, value in self.inherited().items() if name not in self.wanted}
+            return {"changed": True, "before": None, "after": self.named() | made | filled}
         self.create(values)
         after = self.find()
         try:

@@ -152,11 +152,9 @@ class TeamMember(Resource):
         if who not in roles:
             return None
         membership = next((each for each in self.team["memberships"] if each["user_id"] == who), {})
-        budget = membership.get("litellm_budget_table") or {}
         return {
             **self.named(),
-            **{name: budget.get(name) for name in ("budget_duration", "tpm_limit", "rpm_limit")},
-            "max_budget_in_team": budget.get("max_budget"),
+            **self._limits(membership.get("litellm_budget_table") or {}),
             "spend": membership.get("spend") or 0.0,
             "role": roles[who],
         }
@@ -172,6 +170,12 @@ class TeamMember(Resource):
                 raise LiteLLMError(f"{option}: LiteLLM has no {kind} {name!r}. Make it first, with litellm_{kind}.")
         return found
 
+    @staticmethod
+    def _limits(budget: dict[str, Any]) -> dict[str, Any]:
+        return {"max_budget_in_team": budget.get("max_budget")} | {
+            name: budget.get(name) for name in ("budget_duration", "tpm_limit", "rpm_limit")
+        }
+
     def named(self) -> dict[str, Any]:
         keys = [key for key in self.user["keys"] if key.get("team_id") == self.team["team_id"]]
         return {
@@ -183,14 +187,25 @@ class TeamMember(Resource):
             "key_count": len(keys),
         }
 
+    def inherited(self) -> dict[str, Any]:
+        if self._budget():
+            return {}
+        return self._limits(self.team.get("team_member_budget_table") or {})
+
     def create(self, values: dict[str, Any]) -> None:
         # The budget goes along, so that no member is without it for a moment; LiteLLM takes the other limits of members only.
-        rates = {name: value for name, value in values.items() if name in ("tpm_limit", "rpm_limit")}
-        limits = {name: value for name, value in values.items() if name in ("max_budget_in_team", "budget_duration")}
         member = {"role": values.get("role", "user"), "user_id": self.user["user_id"]}
-        self.client.post("/team/member_add", {"team_id": self.team["team_id"], "member": member, **limits})
-        if rates:
-            self.update(self.find() or {}, rates)
+        self.client.post("/team/member_add", {"team_id": self.team["team_id"], "member": member, **self._budget()})
+        record = self.find() or {}
+        rest = {
+            field.name: self.wanted[field.name] for field in self._given() if not field.same(field.held(record), self.wanted[field.name])
+        }
+        if rest:
+            self.update(record, rest)
+
+    def _budget(self) -> dict[str, Any]:
+        """Return what makes LiteLLM give a new member a budget of their own instead of the team's default."""
+        return {name: self.wanted[name] for name in ("max_budget_in_team", "budget_duration") if self.wanted.get(name) is not None}
 
     def update(self, record: dict[str, Any], changes: dict[str, Any]) -> None:
         # 1.81 forgets the limits that are not sent.

@@ -186,11 +186,24 @@ def test_the_teams_default_is_a_members_limit_and_no_other_members_changes(litel
     first, second = litellm.user(), litellm.user()
     team = given(litellm, first, team_member_budget=7)
     assert not member(litellm, team, first, max_budget_in_team=7)["changed"]
-    assert member(litellm, team, second, rpm_limit=2)["changed"]
+    predicted = member(litellm, team, second, check=True, rpm_limit=2)
+    assert member(litellm, team, second, rpm_limit=2) == predicted
     assert limits(litellm, team, second) == [7, None, None, 2]
     assert limits(litellm, team, first) == [7, None, None, None]
     assert member(litellm, team, first, max_budget_in_team=8)["changed"]
     assert limits(litellm, team, second)[0] == 7
+
+
+@pytest.mark.parametrize("options", [{}, {"max_budget_in_team": 3}, {"max_budget_in_team": "unlimited"}, {"tpm_limit": "unlimited"}])
+def test_what_a_new_member_gets_of_the_teams_default_is_predicted(litellm: LiteLLM, options: dict[str, Any]):
+    user = litellm.user()
+    team = given(litellm, team_member_budget=7, team_member_tpm_limit=50)
+    predicted = member(litellm, team, user, check=True, **options)
+    assert member(litellm, team, user, **options) == predicted
+    expected = {"max_budget_in_team": 7, "tpm_limit": 50} if "max_budget_in_team" not in options or "unlimited" in options.values() else {}
+    expected |= {name: None if value == "unlimited" else value for name, value in options.items()}
+    assert limits(litellm, team, user) == [expected.get(limit) for limit in LIMITS]
+    assert not member(litellm, team, user, **options)["changed"]
 
 
 def test_leaving_takes_the_members_keys_of_this_team_only(litellm: LiteLLM):
