@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
@@ -117,6 +118,20 @@ def test_the_examples_use_only_options_that_exist(module, documents):
     assert module in {name for name, _ in ours}
     assert [f"{name}: {option}" for name, given in ours for option in given or {} if option not in documents[name]["doc"]["options"]] == []
     assert [task for task in examples if not task.get("name")] == []
+
+
+@pytest.mark.parametrize(("called", "module"), [(name, name) for name in MODULES], indirect=["called"])
+def test_the_examples_are_tasks_that_the_module_accepts(called, module, documents, monkeypatch):
+    monkeypatch.setenv("LITELLM_API_URL", "http://127.0.0.1")
+    monkeypatch.setenv("LITELLM_API_KEY", "sk-example")
+    called.pop("supports_check_mode")
+    validator = ArgumentSpecValidator(**called)
+    given = [
+        task[f"rhpds.litemaas.{module}"] or {}
+        for task in tasks(yaml.safe_load(documents[module]["examples"]))
+        if f"rhpds.litemaas.{module}" in task
+    ]
+    assert [error for options in given for error in validator.validate(options).error_messages] == []
 
 
 def test_ansible_doc_renders_every_module():
