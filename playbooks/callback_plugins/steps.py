@@ -97,7 +97,8 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result) -> None:
         if result.task.action == "ansible.builtin.debug":
-            print("\n" + result.result["msg"], flush=True)
+            said = result.result["msg"]
+            print("", *([said] if isinstance(said, str) else said), sep="\n", flush=True)
         elif self._step:
             self._steps += 1
             self._changed += result.is_changed()

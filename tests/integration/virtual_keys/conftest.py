@@ -25,6 +25,7 @@ from psycopg.rows import dict_row
 
 from conftest import ROOT, Stack
 
+PROVIDER_KEY = "sk-of-a-provider-0123456789"
 ROLE = "rhpds.litemaas.ocp4_workload_litemaas_virtual_keys"
 
 
@@ -98,8 +99,19 @@ class Workshop:
     def run(
         self, play: dict[str, Any], variables: dict[str, Any], arguments: tuple[str, ...] = (), env: dict[str, str] | None = None
     ) -> Outcome:
-        """Run a play with -vvv; whatever comes of it, no secret is in what Ansible says."""
-        command, before = [*self.command(play, variables), *arguments], self.secrets()
+        """Run a play."""
+        return self.ansible([*self.command(play, variables), *arguments], env)
+
+    def playbook(self, name: str, *arguments: str, **variables: Any) -> Outcome:
+        """Run one of the collection's playbooks, as an operator would."""
+        (self.folder / "variables.json").write_text(json.dumps(variables))
+        command = [sys.executable, "-m", "ansible", "playbook", "-vvv", "-e", "@variables.json", f"rhpds.litemaas.{name}", *arguments]
+        connection = {"LITELLM_API_URL": self.stack.litellm_url, "LITELLM_API_KEY": self.stack.litellm_master_key}
+        return self.ansible(command, connection | {"PWD": str(self.folder)})
+
+    def ansible(self, command: list[str], env: dict[str, str] | None) -> Outcome:
+        """Run Ansible; whatever comes of it, no secret is in what it says with -vvv."""
+        before = self.secrets()
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -143,11 +155,17 @@ class Workshop:
         return json.loads(self.keys_file.read_text()) if self.keys_file.exists() else {}
 
     @property
+    def written(self) -> dict[str, str]:
+        """The values that a playbook wrote into the folder that it was run in."""
+        files = self.folder.glob("litellm-keys-*.json")
+        return {alias: value for file in files for alias, value in json.loads(file.read_text()).items()}
+
+    @property
     def user_data(self) -> dict[str, Any]:
         return yaml.safe_load((self.output / "user-data.yaml").read_text())
 
     def secrets(self) -> set[str]:
-        plain = {self.stack.litellm_master_key, *self.values.values()}
+        plain = {self.stack.litellm_master_key, PROVIDER_KEY, *self.values.values(), *self.written.values()}
         return plain | {base64.b64encode(secret.encode()).decode() for secret in plain}
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
