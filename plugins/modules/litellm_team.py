@@ -12,6 +12,7 @@ description:
   - Makes, changes and removes one team. For its members see M(rhpds.litemaas.litellm_team_member).
   - LiteLLM itself lets several teams have one alias. This module never makes a second one, and fails when there are several, naming them.
   - An option that is left out leaves its field as it is.
+  - LiteLLM makes the user whose key O(api_key) is an admin of a new team; for the master key that is its own C(default_user_id).
 author: RHDP (@rhpds)
 extends_documentation_fragment:
   - rhpds.litemaas.connection
