@@ -60,7 +60,7 @@ class Cluster:
         except (ApiException, DynamicApiError) as error:
             body = _status(error.body)
             if error.status == 404:
-                if body is None:  # an object that is missing has a Status
+                if not (body or {}).get("details"):  # which name the object where only that is missing
                     self.unserved.add(path)
                 return None
             if error.status == 401:

@@ -12,6 +12,7 @@ description:
   - Sends one GET for each path and returns what the API server answers. The roles of this collection learn with it, in one task, what
     a cluster has; M(kubernetes.core.k8s_info) starts a process for each kind.
   - What is not there, and what the cluster does not serve, is null. A refusal fails and names the right that is missing.
+  - A playbook's output does not show what was found, not even with C(-vvv), since Secrets may be among it.
 author: RHDP (@rhpds)
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
@@ -35,7 +36,6 @@ EXAMPLES = r"""
       secrets: /api/v1/namespaces/litemaas/secrets
       domain: /apis/config.openshift.io/v1/ingresses/cluster
   register: cluster
-  no_log: true
 """
 
 RETURN = r"""

@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Runs a module whose result can hold new keys: the task has them, the screen does not."""
+"""Runs a module whose result can hold keys: the task has them, the screen does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ansible.plugins.action.normal import ActionModule as Normal
 class HiddenResult(Normal):
     """As every module is run, except that no verbosity displays a result with values, nor what a connection got from the host.
 
-    Values are in `key`, or in the `key` of one of `keys`. Asynchronous tasks are refused: their result is displayed by another module.
+    Values are in `key`, in the `key` of one of `keys`, or in the objects `found` in a cluster. Asynchronous tasks are refused: their result is displayed by another module.
     """
 
     _supports_async = False
@@ -17,6 +17,6 @@ class HiddenResult(Normal):
     def run(self, tmp=None, task_vars=None):
         self._connection._play_context.no_log = True  # ssh displays at -vvv what a module wrote
         result = super().run(tmp, task_vars)
-        if "key" in result or any("key" in key for key in result.get("keys", ())):
+        if {"key", "found"} & result.keys() or any("key" in key for key in result.get("keys", ())):
             result["_ansible_verbose_override"] = True
         return result
