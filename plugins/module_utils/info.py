@@ -21,3 +21,8 @@ def run_info(options: dict[str, dict[str, Any]], read: Callable[[Client, dict[st
     except LiteLLMError as error:
         module.fail_json(msg=str(error), **error.facts)
     module.exit_json(changed=False, **result)
+
+
+def only_administrators(client: Client) -> None:
+    """Raise LiteLLMError for a key that is no administrator's: many of LiteLLM's reads give others a part without saying so."""
+    client.get("/health/history", limit=1)

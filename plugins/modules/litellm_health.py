@@ -72,7 +72,7 @@ alive:
   returned: always
   type: bool
 ready:
-  description: Whether it takes requests.
+  description: Whether it takes requests, and has not lost its database.
   returned: always
   type: bool
 database:
@@ -195,7 +195,9 @@ def _proxy(client: Client, report: dict[str, Any]) -> list[str]:
     report["ready"] = report["alive"] and report["database"] in ("connected", "none")
     if not report["alive"]:
         return ["LiteLLM is shutting down."]
-    return [] if report["ready"] else [f"LiteLLM is not ready: {_reason(client, readiness)}"]
+    if report["database"] == "disconnected":
+        return ["LiteLLM has lost its database."]
+    return [] if report["ready"] else [f"LiteLLM is not ready: {client.plain(str(readiness))}"]
 
 
 def _database(readiness: Any) -> str | None:
@@ -254,12 +256,6 @@ def _check(client: Client, check: dict[str, Any]) -> dict[str, Any]:
     error = check["error_message"]
     names = ("model_name", "model_id", "status", "healthy_count", "unhealthy_count", "response_time_ms", "checked_at")
     return {name: check[name] for name in names} | {"error": error and client.plain(error)}
-
-
-def _reason(client: Client, readiness: Any) -> str:
-    if isinstance(readiness, dict) and readiness.get("db") == "disconnected":
-        return "its database is disconnected."
-    return client.plain(str(readiness))
 
 
 def main() -> None:

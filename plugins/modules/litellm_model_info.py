@@ -82,13 +82,14 @@ models:
 from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client
-from ansible_collections.rhpds.litemaas.plugins.module_utils.info import run_info
+from ansible_collections.rhpds.litemaas.plugins.module_utils.info import only_administrators, run_info
 from ansible_collections.rhpds.litemaas.plugins.module_utils.models import is_secret, list_models
 
 FILTERS = ("model_name", "model_id")
 
 
 def read(client: Client, parameters: dict[str, Any]) -> dict[str, Any]:
+    only_administrators(client)
     wanted = {name: parameters[name] for name in FILTERS if parameters[name] is not None}
     found = [_public(model) for model in list_models(client) if all(model[name] == value for name, value in wanted.items())]
     return {"models": sorted(found, key=lambda model: (model["model_name"], model["model_id"]))}

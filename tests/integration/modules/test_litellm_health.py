@@ -124,13 +124,13 @@ def test_no_secret_of_a_probed_model_is_shown(litellm: LiteLLM):
 @pytest.mark.parametrize(
     ("readiness", "database", "says"),
     [
-        ((503, {"status": "healthy", "db": "disconnected"}), "disconnected", "not ready: its database is disconnected"),  # 1.106
+        ((503, {"status": "healthy", "db": "disconnected"}), "disconnected", "LiteLLM has lost its database"),  # 1.106
         (
             (503, {"detail": "Service Unhealthy (no connection)"}),
             None,
             "not ready: {'detail': 'Service Unhealthy (no connection)'}",
         ),  # 1.81
-        ((200, {"status": "disconnected", "db": "connected"}), "disconnected", "not ready"),  # 1.81, for a while
+        ((200, {"status": "disconnected", "db": "connected"}), "disconnected", "LiteLLM has lost its database"),  # 1.81, for a while
     ],
 )
 def test_a_lost_database_is_not_ready(litellm: LiteLLM, readiness: Any, database: str, says: str):
