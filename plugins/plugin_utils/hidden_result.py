@@ -9,7 +9,8 @@ from ansible.plugins.action.normal import ActionModule as Normal
 class HiddenResult(Normal):
     """As every module is run, except that no verbosity displays a result with values, nor what a connection got from the host.
 
-    Values are in `key`, in the `key` of one of `keys`, or in the objects `found` in a cluster. Asynchronous tasks are refused: their result is displayed by another module.
+    Values are in `key`, in the `key` of one of `keys`, or in the objects `found` in a cluster. Asynchronous tasks are refused: another
+    module displays their result.
     """
 
     _supports_async = False
