@@ -33,10 +33,10 @@ def is_secret(name: str, value: Any) -> bool:
         return any(is_secret(f"{name}_{inner}", item) for inner, item in value.items())
     if isinstance(value, list):
         return any(is_secret(name, item) for item in value)
-    if not isinstance(value, str) or not value:
+    if value is None or value == "" or isinstance(value, bool):
         return False
     words = set(re.split("[-_]", name.lower()))
-    return bool(words & _SECRET and not is_price(name) and name not in _NOT_SECRET) or bool(re.search("://[^/@]+@", value))
+    return bool(words & _SECRET and not is_price(name) and name not in _NOT_SECRET) or bool(re.search("://[^/@]+@", str(value)))
 
 
 def list_models(client: Client) -> list[dict[str, Any]]:

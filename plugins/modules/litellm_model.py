@@ -149,6 +149,7 @@ import math
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
@@ -200,8 +201,8 @@ class Model(Resource):
     def hide(module: AnsibleModule) -> None:
         given = module.params["litellm_params"] or {}
         secret = {text for name, value in given.items() if is_secret(name, value) for text in _texts(value)}
-        module.no_log_values.difference_update({text for value in given.values() for text in _texts(value)} - secret)
-        module.no_log_values.add(module.params["api_key"])
+        public = {text for value in given.values() for text in _texts(value)} - secret - {module.params["api_key"]}
+        module.no_log_values.difference_update(public)
 
     def __init__(self, client: Client, parameters: dict[str, Any]) -> None:
         given = parameters["litellm_params"] or {}
@@ -255,7 +256,7 @@ class Model(Resource):
             body["litellm_params"] = {**body.get("litellm_params", {}), **self.secrets}
         if "model_info" in body:
             body["model_info"]["id"] = self.model_id  # without it LiteLLM draws a new one
-        row = self._store(self.client.patch, f"/model/{self.model_id}/update", body)
+        row = self._store(self.client.patch, f"/model/{quote(self.model_id, safe='')}/update", body)
         self.sent = changes.get("secrets_sent", [])
         kept = [
             f"{option}.{name}"

@@ -89,6 +89,19 @@ def test_the_id_of_a_name_is_the_same_everywhere(litellm: LiteLLM):
     assert ids == {"49b5c59b-fe91-560b-b900-b8405e0c3e7d"}
 
 
+def test_a_name_and_an_id_may_hold_any_character(litellm: LiteLLM):
+    odd = f"{name('model')} a+b/ü?&#%:1"
+    made = litellm.run(MODULE, **options(litellm, odd))
+    assert rows(litellm, odd)[0]["model_id"] == made["after"]["model_id"]
+    assert litellm.run(MODULE, model_name=odd, state="absent")["changed"]
+    odd_id = odd.replace("/", "")
+    litellm.run(MODULE, **options(litellm, odd), model_id=odd_id)
+    assert litellm.run(MODULE, model_id=odd_id, litellm_params={"rpm": 5})["changed"]
+    assert not litellm.run(MODULE, model_id=odd_id, litellm_params={"rpm": 5})["changed"]
+    assert litellm.run(MODULE, model_id=odd_id, state="absent")["changed"]
+    assert rows(litellm, odd) == []
+
+
 def test_models_of_one_name_have_ids_of_their_own(litellm: LiteLLM, model: str):
     litellm.run(MODULE, **options(litellm, model))
     second = options(litellm, model, weight=2) | {"model_id": f"{model}-west"}
@@ -145,6 +158,7 @@ SECRETS = {
     "vertex_ai_credentials": {"private_key": "hunter2-private", "type": "hunter2-type"},
     "extra_headers": {"X-Custom": "hunter2-header"},
     "azure_ad_token": "hunter2-ad",
+    "some_secret": 902109210921,
     "base_url": "http://bob:hunter2-url@127.0.0.1:1/v1",
 }
 
@@ -160,7 +174,9 @@ def test_no_secret_is_in_a_result(litellm: LiteLLM, model: str):
     always = litellm.run(MODULE, update_secret="always", **wanted)
     wrong = litellm.run(MODULE, **options(litellm, model, **SECRETS, rpm="hunter2-api-key"))
     assert wrong["failed"]
-    assert "hunter2" not in json.dumps([done, again, always, wrong])
+    shown = json.dumps([done, again, always, wrong])
+    assert "hunter2" not in shown
+    assert "902109210921" not in shown
 
 
 def test_a_secret_url_made_by_others_is_not_shown(litellm: LiteLLM, model: str):
