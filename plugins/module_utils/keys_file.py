@@ -30,9 +30,12 @@ class KeysFile:
                 descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             except FileNotFoundError:
                 return {}
-            with os.fdopen(descriptor, encoding="utf-8") as file:
+            try:
                 self._check_owner(os.fstat(descriptor))
-                content = file.read()
+                with open(descriptor, encoding="utf-8", closefd=False) as file:
+                    content = file.read()
+            finally:
+                os.close(descriptor)
         try:
             values = json.loads(content)
         except ValueError:

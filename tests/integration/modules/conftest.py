@@ -43,6 +43,11 @@ class LiteLLM:
         with psycopg.connect(self.stack.database_url, row_factory=dict_row) as connection:
             return connection.execute(query, parameters).fetchall()
 
+    def execute(self, statement: str, *parameters: Any) -> None:
+        """Change LiteLLM's database, for what no request can bring about."""
+        with psycopg.connect(self.stack.database_url) as connection:
+            connection.execute(statement, parameters)
+
     def post(self, path: str, **body: Any) -> Any:
         """Write past the modules."""
         answer = self.http.post(path, json=body)
