@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import product
 from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
@@ -68,9 +69,8 @@ class Activity:
                     f"On {day} the key {name} worked for {', '.join(sorted(of_owners))}, and LiteLLM does not tell which model it used for "
                     f"whom. Leave out either the models or the {self._owner}s."
                 )
-            of_pairs = of_models if len(of_owners) == 1 else of_owners
-            for name, figures in of_pairs.items():
-                model, owner = (name, next(iter(of_owners))) if of_pairs is of_models else (next(iter(of_models)), name)
+            for model, owner in product(of_models, of_owners):
+                figures = of_models[model] if len(of_owners) == 1 else of_owners[owner]
                 yield {"day": day, "key": key, "model": model, self._owner: None if owner == NOBODY else owner}, figures
 
     def _models(self, place: tuple[str, str], total: Figures) -> dict[str | None, Figures]:
