@@ -80,20 +80,18 @@ def pip_settings() -> str:
 
 
 def unpack(folder: Path) -> Path:
-    """Build the collection, unpack it in the folder, put the tests beside it; return where."""
+    """Build the collection, unpack it in the folder, put beside it what ansible-test wants; return where it is."""
     place = folder / "ansible_collections/rhpds/litemaas"
     place.mkdir(parents=True)
     quietly([TOOLS / "ansible-galaxy", "collection", "build", "--output-path", folder], ROOT)
-    (archive,) = folder.glob("*.tar.gz")
-    shutil.unpack_archive(archive, place, filter="data")
+    quietly(["tar", "--extract", "--directory", place, "--file", *folder.glob("*.tar.gz")], ROOT)
     for name in BESIDE:
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, place / name)
-    galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
-    for name in galaxy["dependencies"]:  # of the package ansible
+    for name in yaml.safe_load((ROOT / "galaxy.yml").read_text())["dependencies"]:  # the package ansible has them
         namespace, collection = name.split(".")
         (place.parents[1] / namespace).mkdir(exist_ok=True)
         (place.parents[1] / namespace / collection).symlink_to(next(iter(import_module(f"ansible_collections.{name}").__path__)))
