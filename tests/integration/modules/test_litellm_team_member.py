@@ -223,7 +223,6 @@ def test_nobody_and_no_team_is_made(litellm: LiteLLM, check: bool):
     user = litellm.user(user_email=f"{name('some')}@example.com")
     team = given(litellm)
     alias = litellm.rows('select team_alias from "LiteLLM_TeamTable" where team_id = %s', team)[0]["team_alias"]
-    users = litellm.rows('select user_id from "LiteLLM_UserTable"')
     for options, option in (
         ({"team_id": team, "user_id": user[:-1]}, "user_id"),
         ({"team_id": team, "user_email": "ome@example.com"}, "user_email"),
@@ -235,7 +234,9 @@ def test_nobody_and_no_team_is_made(litellm: LiteLLM, check: bool):
         assert done["failed"]
         assert done["msg"].startswith(f"{option}: LiteLLM has no ")
         assert not litellm.run("litellm_team_member", check=check, state="absent", **options)["changed"]
-    assert litellm.rows('select user_id from "LiteLLM_UserTable"') == users
+    phantoms = 'select user_id from "LiteLLM_UserTable" where user_id = %s or user_email = %s'
+    assert litellm.rows(phantoms, user[:-1], "ome@example.com") == []
+    assert teams(litellm, user) == []
     assert roster(litellm, team) == {}
 
 
