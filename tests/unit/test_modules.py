@@ -25,6 +25,7 @@ DOCUMENTED = sorted(path.stem for path in PLUGINS.glob("modules/*.py"))
 # Who may import what beyond Python and Ansible: the two that open connections, and on the controller what Ansible needs itself.
 THIRD_PARTY = {
     "action/agnosticd_user_info.py": {"yaml"},
+    "action/known_variables.py": {"yaml"},
     "module_utils/client.py": {"requests"},
     "module_utils/cluster.py": {"kubernetes", "urllib3"},
 }

@@ -1,4 +1,4 @@
-"""The command line: `litemaas-mcp serve | check | create-reader`."""
+"""The command line: `litemaas-mcp serve | check | create-reader | cleanup-keys`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ def main() -> int:
     commands.add_parser("check", help="print what the server can reach and what not, with remedies")
     reader = commands.add_parser("create-reader", help="make the database role that may read only what the server reads")
     reader.add_argument("--role", default="litemaas_reader", help="name of the role (default: %(default)s)")
+    clean = commands.add_parser("cleanup-keys", help="remove virtual keys that have expired")
+    clean.add_argument("--expired-for", default="1d", help="how long ago a key must have expired (default: %(default)s)")
+    clean.add_argument("--dry-run", action="store_true", help="print the keys, and remove none")
     arguments = parser.parse_args()
     try:
         # Imported by the command that needs it: a start should not wait for the others.
@@ -25,9 +28,13 @@ def main() -> int:
             from litemaas_mcp import reader as creation
 
             return asyncio.run(creation.create_reader(arguments.role))
-        config = settings.load()
+        config = settings.load(settings.LiteLLMSettings if arguments.command == "cleanup-keys" else settings.Settings)
         redaction.protect(config.secrets())
         redaction.configure_logging(config.log_level)
+        if arguments.command == "cleanup-keys":
+            from litemaas_mcp import cleanup
+
+            return asyncio.run(cleanup.cleanup_keys(config, arguments.expired_for, arguments.dry_run))
         if arguments.command == "check":
             from litemaas_mcp import check
 

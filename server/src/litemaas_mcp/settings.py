@@ -6,7 +6,7 @@ template and the local role name the same variables; a test holds the three toge
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
@@ -19,35 +19,19 @@ class SettingsError(Exception):
     """The environment does not make a server. The text names each variable and what it must be, never its value."""
 
 
-class Settings(BaseSettings):
-    """The server's settings, one field per environment variable of the same name in upper case. An empty variable counts as unset."""
+class LiteLLMSettings(BaseSettings):
+    """How to reach LiteLLM: all that `cleanup-keys` needs."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
     litellm_api_url: str = Field(description="LiteLLM's address, such as `http://litellm:4000`")
     litellm_api_key: SecretStr = Field(description="LiteLLM's master key, or another key with the role proxy_admin")
-    database_url: SecretStr = Field(description="PostgreSQL URL of LiteLLM's tables, best with the role that `create-reader` makes")
-    litemaas_database_url: SecretStr | None = Field(None, description="PostgreSQL URL of LiteMaaS's own tables, if in another database")
-    mcp_api_key: SecretStr = Field(description="the token that clients must present; the server refuses to start without")
-    mcp_api_key_previous: SecretStr | None = Field(None, description="a second accepted token, while clients move to the new one")
-    namespace: str = Field("litemaas", description="the Kubernetes namespace whose pods are reported")
-    litemaas_api_url: str | None = Field(None, description="LiteMaaS's backend; set, budget updates go through to its own user rows")
-    litemaas_admin_key: SecretStr | None = Field(None, description="LiteMaaS admin key (`ltm_admin_…`); needed with LITEMAAS_API_URL")
-    host: str = Field("0.0.0.0", description="address to listen on")
-    port: int = Field(8080, ge=0, le=65535, description="port to listen on")
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma-separated host names under which clients reach `/mcp`, such as the Route's; localhost always works"
-    )
-    allow_query_token: bool = Field(True, description="accept the token as `?token=` in the URL, beside the Authorization header")
-    read_only: bool = Field(False, description="hide and refuse every tool that writes")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what goes to standard error")
     ssl_ca_file: str | None = Field(None, description="PEM file of authorities trusted for LiteLLM's and LiteMaaS's HTTPS")
-    tool_timeout: Seconds = Field(30, description="seconds that one tool call may take in all")
-    database_timeout: Seconds = Field(10, description="seconds that one database query may take")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="what goes to standard error")
     litellm_timeout: Seconds = Field(10, description="seconds that one LiteLLM request may take")
     model_health_timeout: Seconds = Field(25, description="seconds that LiteLLM's live model checks may take")
 
-    @field_validator("litellm_api_url", "litemaas_api_url")
+    @field_validator("litellm_api_url", "litemaas_api_url", check_fields=False)
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
         if url is None:
@@ -63,6 +47,47 @@ class Settings(BaseSettings):
             raise ValueError("must hold no credentials, query or fragment")
         return url.rstrip("/")
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @field_validator("mcp_api_key", "mcp_api_key_previous", "litellm_api_key", "litemaas_admin_key", check_fields=False)
+    @classmethod
+    def _sendable(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        # No header carries white space around a key: it is what `echo` adds to a Secret.
+        value = key.get_secret_value() if key else "x"
+        if value != value.strip() or not value.isprintable():
+            raise ValueError("must have no white space around it and no control characters")
+        if info.field_name in ("litellm_api_key", "litemaas_admin_key") and not value.isascii():
+            raise ValueError("must be plain ASCII")
+        return key
+
+    def secrets(self) -> list[str]:
+        """Every secret value, for `redaction.protect`."""
+        return [value.get_secret_value() for value in self.__dict__.values() if isinstance(value, SecretStr)]
+
+
+class Settings(LiteLLMSettings):
+    """The server's settings, one field per environment variable of the same name in upper case. An empty variable counts as unset."""
+
+    database_url: SecretStr = Field(description="PostgreSQL URL of LiteLLM's tables, best with the role that `create-reader` makes")
+    litemaas_database_url: SecretStr | None = Field(None, description="PostgreSQL URL of LiteMaaS's own tables, if in another database")
+    mcp_api_key: SecretStr = Field(description="the token that clients must present; the server refuses to start without")
+    mcp_api_key_previous: SecretStr | None = Field(None, description="a second accepted token, while clients move to the new one")
+    namespace: str = Field("litemaas", description="the Kubernetes namespace whose pods are reported")
+    litemaas_api_url: str | None = Field(None, description="LiteMaaS's backend; set, budget updates go through to its own user rows")
+    litemaas_admin_key: SecretStr | None = Field(None, description="LiteMaaS admin key (`ltm_admin_…`); needed with LITEMAAS_API_URL")
+    host: str = Field("0.0.0.0", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated host names under which clients reach `/mcp`, such as the Route's; localhost always works"
+    )
+    allow_query_token: bool = Field(True, description="accept the token as `?token=` in the URL, beside the Authorization header")
+    read_only: bool = Field(False, description="hide and refuse every tool that writes")
+    tool_timeout: Seconds = Field(30, description="seconds that one tool call may take in all")
+    database_timeout: Seconds = Field(10, description="seconds that one database query may take")
+
     @field_validator("database_url", "litemaas_database_url")
     @classmethod
     def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
@@ -75,41 +100,24 @@ class Settings(BaseSettings):
     def _split_commas(cls, hosts: object) -> object:
         return tuple(host.strip().lower() for host in hosts.split(",") if host.strip()) if isinstance(hosts, str) else hosts
 
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, level: object) -> object:
-        return level.upper() if isinstance(level, str) else level
-
-    @field_validator("mcp_api_key", "mcp_api_key_previous", "litellm_api_key", "litemaas_admin_key")
-    @classmethod
-    def _sendable(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        # No header carries white space around a key: it is what `echo` adds to a Secret.
-        value = key.get_secret_value() if key else "x"
-        if value != value.strip() or not value.isprintable():
-            raise ValueError("must have no white space around it and no control characters")
-        if info.field_name in ("litellm_api_key", "litemaas_admin_key") and not value.isascii():
-            raise ValueError("must be plain ASCII")
-        return key
-
     @model_validator(mode="after")
     def _litemaas_pair(self) -> Settings:
         if self.litemaas_api_url and not self.litemaas_admin_key:
             raise ValueError("LITEMAAS_API_URL is set: LITEMAAS_ADMIN_KEY must be set too")
         return self
 
-    def secrets(self) -> list[str]:
-        """Every secret value, for `redaction.protect`."""
-        return [value.get_secret_value() for value in self.__dict__.values() if isinstance(value, SecretStr)]
+
+Kind = TypeVar("Kind", bound=LiteLLMSettings)
 
 
-def load() -> Settings:
+def load(kind: type[Kind] = Settings) -> Kind:
     """Read the environment.
 
     Raises:
         SettingsError: a variable is missing or wrong.
     """
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         lines = [f"{problem['loc'][0].upper()}: {_advice(problem)}" if problem["loc"] else _advice(problem) for problem in error.errors()]
         # The cause is dropped: pydantic's own text can carry the values.

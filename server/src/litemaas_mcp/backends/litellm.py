@@ -1,4 +1,4 @@
-"""LiteLLM's HTTP API: which models it serves, whether they answer, and the one write, a user's budget."""
+"""LiteLLM's HTTP API: which models it serves, whether they answer, a user's budget, and keys that have expired."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 from litemaas_mcp.backends.http import Api, Refused
 from litemaas_mcp.errors import Failure, Unavailable
-from litemaas_mcp.settings import Settings
+from litemaas_mcp.settings import LiteLLMSettings
+
+PAGE = 100  # the most keys that LiteLLM lists at once
 
 
 class LiteLLM(Api):
@@ -15,7 +17,7 @@ class LiteLLM(Api):
     name = "LiteLLM"
     key_name = "LITELLM_API_KEY"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: LiteLLMSettings) -> None:
         super().__init__(
             settings.litellm_api_url, settings.litellm_api_key.get_secret_value(), settings.litellm_timeout, settings.ssl_ca_file
         )
@@ -62,3 +64,17 @@ class LiteLLM(Api):
     async def update_user(self, user_id: str, changes: dict[str, Any]) -> None:
         """Change an existing user. LiteLLM creates an unknown one: look it up before, and again after."""
         await self.write("POST", "/user/update", {"user_id": user_id, **changes})
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """Every virtual key (token, key_alias, expires, user_id …), without its value."""
+        keys, page, last = [], 1, 1
+        while page <= last:
+            answer = await self.get("/key/list", page=page, size=PAGE, return_full_object="true", sort_by="created_at", sort_order="asc")
+            keys += answer["keys"]
+            page, last = page + 1, answer.get("total_pages") or 1
+        return keys
+
+    async def delete_keys(self, tokens: list[str]) -> None:
+        """Remove the keys of these hashes."""
+        for start in range(0, len(tokens), PAGE):
+            await self.write("POST", "/key/delete", {"keys": tokens[start : start + PAGE]})
