@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ except ImportError:  # said when a client is made: ansible-test imports this fil
 
 CONNECT = 10  # seconds that a connection may take
 PAGE = 100  # the most that LiteLLM's lists give at once
+READINGS = 5  # of a list that changes while it is read
 LONGEST = 400  # characters of an error of LiteLLM's that are passed on
 BUSY = (429, 500, 502, 503, 504)  # what may be over when a read is tried again
 ADMINS = "Give its master key, or a key of a user whose role is proxy_admin."
@@ -84,19 +84,29 @@ class Client:
         """Read by POST, as some of LiteLLM's reads want it."""
         return self._read("POST", path, (), json=body)
 
-    def pages(self, path: str, items: str, size: str = "page_size", **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Read every page of a list; `items` is its name in the answer, `size` the parameter that holds the size of a page."""
-        page, last = 1, 1
-        while page <= last:
-            try:
-                answer = self.get(path, page=page, **{size: PAGE}, **parameters)
-            except NotFound:
-                raise self.stranger(path) from None
-            if not isinstance(answer, dict) or items not in answer:
-                raise self.stranger(path)
-            yield from answer[items]
-            last = answer.get("total_pages") or 1
-            page += 1
+    def pages(self, path: str, items: str, size: str = "page_size", **parameters: Any) -> list[dict[str, Any]]:
+        """Read every page of a list; `items` is its name in the answer, `size` the parameter that holds the size of a page.
+
+        While somebody removes entries, others slip to pages that were read already. So a list whose total changes on the way is
+        read again, a few times.
+        """
+        for _ in range(READINGS):
+            found, totals = [], set()
+            page, last = 1, 1
+            while page <= last:
+                try:
+                    answer = self.get(path, page=page, **{size: PAGE}, **parameters)
+                except NotFound:
+                    raise self.stranger(path) from None
+                if not isinstance(answer, dict) or items not in answer:
+                    raise self.stranger(path)
+                found += answer[items]
+                totals.add(answer.get("total", answer.get("total_count")))
+                last = answer.get("total_pages") or 1
+                page += 1
+            if len(totals) == 1:
+                break
+        return found
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Write, once."""

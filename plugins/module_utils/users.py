@@ -28,7 +28,7 @@ def user_of(client: Client, user_id: str) -> dict[str, Any] | None:
 def users_of(client: Client, **filters: Any) -> list[dict[str, Any]]:
     """Return the users that LiteLLM's filters find; `user_email` finds parts of e-mails too."""
     # By id, because users made at the same moment have no order otherwise, and could slip between two pages.
-    return list(client.pages("/user/list", "users", sort_by="user_id", sort_order="asc", **filters))
+    return client.pages("/user/list", "users", sort_by="user_id", sort_order="asc", **filters)
 
 
 def user_by_email(client: Client, user_email: str) -> dict[str, Any] | None:

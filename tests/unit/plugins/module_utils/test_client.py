@@ -132,6 +132,17 @@ def test_every_page_is_read(gateway, client):
     assert list(client.pages("/user/list", "users")) == []
 
 
+def test_a_list_that_changes_while_it_is_read_is_read_again_but_not_for_ever(gateway, client):
+    def pages(*pages):
+        return [(200, {"users": users, "total": total, "total_pages": 2}) for users, total in pages]
+
+    gateway.answers = pages((["a", "b"], 4), (["d"], 3), (["b", "c"], 3), (["d"], 3))  # "a" was removed, and "c" slipped
+    assert client.pages("/user/list", "users") == ["b", "c", "d"]
+    gateway.answers = pages(*((["a"], total) for total in range(100)))
+    assert client.pages("/user/list", "users") == ["a", "a"]
+    assert len(gateway.asked) == 4 + 2 * client_module.READINGS
+
+
 @pytest.mark.parametrize("bad", [None, (500, {}), (502, b"<html>"), (503, {}), (429, {})])
 def test_a_read_is_tried_again(gateway, client, bad):
     gateway.answers = [bad, bad, (200, {"well": True})]
