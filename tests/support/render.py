@@ -1,0 +1,43 @@
+"""A role's variables and templates as Ansible itself evaluates them, in this process and without a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+from ansible.utils.collection_loader import AnsibleCollectionConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+if AnsibleCollectionConfig.collection_finder is None:
+    init_plugin_loader([str(ROOT / ".venv/ansible/collections")])
+
+
+class Role:
+    """A role of this collection, with its defaults and variables, and those that are given.
+
+    `variables` are given as text or data; text may hold templates, as in a playbook.
+    """
+
+    def __init__(self, name: str, **variables: Any) -> None:
+        self.path = ROOT / "roles" / name
+        loader = DataLoader()
+        known = {**_load(loader, self.path / "defaults/main.yml"), **_load(loader, self.path / "vars/main.yml"), **variables}
+        folders = [str(self.path), str(self.path / "templates")]
+        self._templar = Templar(loader=loader, variables={**known, "role_path": str(self.path), "ansible_search_path": folders})
+
+    def value(self, expression: str) -> Any:
+        """Return what the expression is, such as the name of a variable."""
+        return self._templar.template(trust_as_template("{{ %s }}" % expression))
+
+    def template(self, name: str) -> list[dict[str, Any]]:
+        """Return the objects that templates/`name`.yaml.j2 gives."""
+        text = self.value(f"lookup('ansible.builtin.template', '{name}.yaml.j2')")
+        return [each for each in yaml.safe_load_all(text) if each]
+
+
+def _load(loader: DataLoader, path: Path) -> dict[str, Any]:
+    return loader.load_from_file(str(path), trusted_as_template=True) if path.exists() else {}
