@@ -31,12 +31,17 @@ class Role:
 
     def value(self, expression: str) -> Any:
         """Return what the expression is, such as the name of a variable."""
-        return self._templar.template(trust_as_template("{{ %s }}" % expression))
+        return self._templar.template(trust_as_template("{{ " + expression + " }}"))
 
     def template(self, name: str) -> list[dict[str, Any]]:
         """Return the objects that templates/`name`.yaml.j2 gives."""
         text = self.value(f"lookup('ansible.builtin.template', '{name}.yaml.j2')")
-        return [each for each in yaml.safe_load_all(text) if each]
+        return [each for each in yaml.safe_load_all(text or "") if each]
+
+    def one(self, name: str) -> dict[str, Any]:
+        """Return the one object that a template gives."""
+        (found,) = self.template(name)
+        return found
 
 
 def _load(loader: DataLoader, path: Path) -> dict[str, Any]:
