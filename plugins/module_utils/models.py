@@ -46,9 +46,8 @@ def list_models(client: Client) -> list[dict[str, Any]]:
 
 
 def get_model(client: Client, model_id: str) -> dict[str, Any] | None:
-    """Return the deployment of this id, or None."""
-    answer = client.get("/model/info", accept=(400,), litellm_model_id=model_id)  # 400: there is none
-    found = [_model(entry) for entry in answer.get("data", ())]
+    """Return the deployment of this id, or None. LiteLLM 1.81 tells only of those that it serves, not of all in its database."""
+    found = [_model(entry) for entry in client.get("/v2/model/info", modelId=model_id)["data"]]  # 1.81 gives all
     return next((model for model in found if model["model_id"] == model_id), None)
 
 

@@ -58,6 +58,7 @@ options:
 notes:
   - When several LiteLLM processes share a database, each takes up to 30 seconds to learn of a change. The module waits up to 40 seconds
     until the one that answers has it.
+  - LiteLLM 1.81 does not tell of a model in its database that it can't serve. Such a model counts as absent.
 seealso:
   - module: rhpds.litemaas.litellm_model_info
   - module: rhpds.litemaas.litellm_health
@@ -157,6 +158,10 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.fields import LABEL
 from ansible_collections.rhpds.litemaas.plugins.module_utils.models import HIDDEN, get_model, id_of, is_price, is_secret, list_models, named
 from ansible_collections.rhpds.litemaas.plugins.module_utils.resource import PRESENCE, Resource, run
 
+# What LiteLLM says when a row is there already, or could not be written; and, from 1.106 on, when a row can't be served.
+NOT_ADDED = "Failed to add model to db"
+NOT_SERVED = "was saved to the database, but"
+
 RELOAD = 40  # seconds until every LiteLLM process has read its database again; they do it each 30 s
 
 
@@ -214,7 +219,6 @@ class Model(Resource):
         if "id" in (parameters["model_info"] or {}):
             raise LiteLLMError("model_info: id belongs in the option model_id.")
         self.model_id = parameters["model_id"] or id_of(parameters["model_name"])
-        self.sent: list[str] = []
         self.settled: dict[str, Any] | None = None
 
     def find(self) -> dict[str, Any] | None:
@@ -243,11 +247,19 @@ class Model(Resource):
             "litellm_params": _merged(values["litellm_params"], self.secrets),
             "model_info": _merged(values.get("model_info"), {"id": self.model_id}),
         }
-        self._store(self.client.post, "/model/new", body)
-        self.sent = sorted(self.secrets)
-        self._settle(lambda record: record is not None)
+        try:
+            self._store("/model/new", body)
+        except LiteLLMError as error:
+            if NOT_ADDED in str(error):
+                self._make_again(body, error)
+            elif NOT_SERVED not in str(error):
+                raise
+        else:
+            self._settle(lambda record: record is not None)
         if self.settled is None:
-            raise LiteLLMError("LiteLLM stored the model, but does not serve it. Its log says why.", changed=True)
+            self._store("/model/delete", {"id": self.model_id})
+            raise LiteLLMError("LiteLLM can't serve a model with these parameters; its log says why. The model was not kept.")
+        self.settled["secrets_sent"] = sorted(self.secrets)
 
     def update(self, record: dict[str, Any], changes: dict[str, Any]) -> None:
         wanted = {name: self.wanted[name] for name in changes if name in self.wanted}
@@ -256,8 +268,7 @@ class Model(Resource):
             body["litellm_params"] = {**body.get("litellm_params", {}), **self.secrets}
         if "model_info" in body:
             body["model_info"]["id"] = self.model_id  # without it LiteLLM draws a new one
-        row = self._store(self.client.patch, f"/model/{quote(self.model_id, safe='')}/update", body)
-        self.sent = changes.get("secrets_sent", [])
+        row = self._store(self._path(), body, self.client.patch)
         kept = [
             f"{option}.{name}"
             for option in ("litellm_params", "model_info")
@@ -270,10 +281,31 @@ class Model(Resource):
                 "it again. What else the task names was set.",
                 changed=True,
             )
-        self._settle(lambda after: after is None or not self._differs(after))
+        self._settle(lambda after: after is not None and not self._differs(after))
+        if self.settled is None or self._differs(self.settled):
+            self._set_back(record, body)
+        self.settled["secrets_sent"] = changes.get("secrets_sent", [])
+
+    def _set_back(self, record: dict[str, Any], body: dict[str, Any]) -> None:
+        """Send what the model had before, because LiteLLM would lose the model when it starts again."""
+        before = {"model_name": record["model_name"], "model_info": {"id": self.model_id}, "litellm_params": {}}
+        lost = []
+        for option in ("litellm_params", "model_info"):
+            for name in body.get(option, {}):
+                had = (record[option] or {}).get(name)
+                if had not in (None, HIDDEN):
+                    before[option][name] = had
+                elif name != "id":
+                    lost.append(f"{option}.{name}")
+        self._store(self._path(), before, self.client.patch)
+        raise LiteLLMError(
+            f"LiteLLM accepted {' and '.join(body)}, but {RELOAD} s later does not serve the model with it; its log may say why. "
+            + (f"All but {', '.join(lost)} was set back." if lost else "It was set back."),
+            changed=bool(lost),
+        )
 
     def delete(self, record: dict[str, Any]) -> None:
-        self._store(self.client.post, "/model/delete", {"id": self.model_id})
+        self._store("/model/delete", {"id": self.model_id})
         self._settle(lambda after: after is None)
 
     def ensure(self, check_mode: bool = False) -> dict[str, Any]:
@@ -293,7 +325,7 @@ class Model(Resource):
         return model | {
             "litellm_params": {name: _shown(name, value) for name, value in model["litellm_params"].items() if name in parameters},
             "model_info": None if facts is None else {name: value for name, value in model["model_info"].items() if name in facts},
-            "secrets_sent": self.sent,
+            "secrets_sent": [],
         }
 
     def _others(self) -> list[dict[str, Any]]:
@@ -322,18 +354,28 @@ class Model(Resource):
             time.sleep(1)
             self.settled = self._read()
 
-    def _store(self, write: Callable[..., Any], path: str, body: dict[str, Any]) -> Any:
+    def _make_again(self, body: dict[str, Any], error: LiteLLMError) -> None:
+        """Make a model whose id may be in the database already, as of one that LiteLLM 1.81 can't serve, or learns of late."""
+        self._settle(lambda record: record is not None)
+        if self.settled:
+            raise LiteLLMError(f"Another LiteLLM process had a model {self.model_id} that this one had not read yet. Run the task again.")
         try:
-            return write(path, body)
+            self._store("/model/delete", {"id": self.model_id})
+        except LiteLLMError:
+            raise error from None  # it is not there: something else is wrong
+        self._store("/model/new", body)
+        self._settle(lambda record: record is not None)
+
+    def _path(self) -> str:
+        return f"/model/{quote(self.model_id, safe='')}/update"
+
+    def _store(self, path: str, body: dict[str, Any], write: Callable[..., Any] | None = None) -> Any:
+        try:
+            return (write or self.client.post)(path, body)
         except LiteLLMError as error:
             if "STORE_MODEL_IN_DB" in str(error) or "only supported for DB-stored models" in str(error):
                 raise LiteLLMError(
                     "This LiteLLM keeps no models in its database. Set STORE_MODEL_IN_DB=True in its environment and start it again."
-                ) from None
-            if "Failed to add model to db" in str(error):
-                raise LiteLLMError(
-                    f"{error} Another LiteLLM process may have a model {self.model_id} that this one has not read yet: run the task again "
-                    "in a minute."
                 ) from None
             raise
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.rhpds.litemaas.plugins.modules import litellm_model
 
 from tests.integration.modules.conftest import LiteLLM, name
 from tests.support.http_stand_in import HttpStandIn
@@ -295,15 +296,53 @@ def test_a_process_that_learns_late_is_waited_for(litellm: LiteLLM):
     assert [asked.method for asked in stand_in.asked] == ["GET", "POST", "GET", "GET"]
 
 
-def test_an_id_that_only_another_process_knows_is_said(litellm: LiteLLM, model: str):
+def test_an_id_that_only_another_process_knows_is_said_and_left_alone(litellm: LiteLLM, model: str):
     litellm.run(MODULE, **options(litellm, model))
     [row] = rows(litellm, model)
     body = {"model_name": model, "litellm_params": {"model": "x"}, "model_info": {"id": row["model_id"]}}
     refused = litellm.http.post("/model/new", json=body)
     assert refused.status_code == 500
-    stand_in = of_two_processes([False], status=500, body=refused.json())
+    stand_in = of_two_processes([False, False, True], status=500, body=refused.json())
     done = litellm.run(MODULE, url=stand_in.url, model_name=model, model_id="late", litellm_params={"model": "x"})
-    assert "Another LiteLLM process may have a model late that this one has not read yet" in done["msg"]
+    assert "Another LiteLLM process had a model late that this one had not read yet. Run the task again." in done["msg"]
+    assert [asked.method for asked in stand_in.asked] == ["GET", "POST", "GET", "GET"]
+
+
+UNSERVABLE = {"model": "of-no-provider"}
+
+
+def test_a_model_that_litellm_cant_serve_is_not_kept(litellm: LiteLLM, model: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(litellm_model, "RELOAD", 2)
+    done = litellm.run(MODULE, model_name=model, litellm_params=UNSERVABLE)
+    assert "LiteLLM can't serve a model with these parameters" in done["msg"]
+    assert rows(litellm, model) == []
+    assert litellm.run(MODULE, **options(litellm, model))["changed"]
+
+
+def test_a_change_that_litellm_cant_serve_is_set_back(litellm: LiteLLM, model: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(litellm_model, "RELOAD", 2)
+    litellm.run(MODULE, **options(litellm, model, rpm=5))
+    broken = litellm.run(MODULE, model_name=model, litellm_params=UNSERVABLE | {"rpm": 6})
+    assert "LiteLLM accepted litellm_params, but 2 s later does not serve the model with it" in broken["msg"]
+    assert broken["msg"].endswith("It was set back.")
+    assert not broken["changed"]
+    assert rows(litellm, model)[0]["litellm_params"]["rpm"] == 5
+    assert not litellm.run(MODULE, **options(litellm, model, rpm=5))["changed"]
+    assert litellm.post("/v1/chat/completions", model=model, messages=[{"role": "user", "content": "hello"}])["choices"]
+    broken = litellm.run(MODULE, model_name=model, litellm_params=UNSERVABLE | {"tpm": 6})
+    assert (broken["changed"], broken["msg"].endswith("All but litellm_params.tpm was set back.")) == (True, True)
+
+
+def test_a_model_left_behind_that_litellm_cant_serve_is_mended(litellm: LiteLLM, model: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(litellm_model, "RELOAD", 2)
+    wanted = options(litellm, model)
+    model_id = litellm.run(MODULE, check=True, **wanted)["after"]["model_id"]
+    litellm.http.post("/model/new", json={"model_name": model, "litellm_params": UNSERVABLE, "model_info": {"id": model_id}})
+    assert len(rows(litellm, model)) == 1
+    assert litellm.run(MODULE, update_secret="always", **wanted)["changed"]
+    assert litellm.post("/v1/chat/completions", model=model, messages=[{"role": "user", "content": "hello"}])["choices"]
+    assert len(rows(litellm, model)) == 1
+    assert not litellm.run(MODULE, **wanted)["changed"]
 
 
 @pytest.mark.parametrize(
