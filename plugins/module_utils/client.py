@@ -90,7 +90,7 @@ class Client:
         While somebody removes entries, others slip to pages that were read already. So a list whose total changes on the way is
         read again, a few times.
         """
-        for _ in range(READINGS):
+        for __ in range(READINGS):
             found, totals = [], set()
             page, last = 1, 1
             while page <= last:
