@@ -23,6 +23,27 @@ V1 = "ansible.legacy.agnosticd_user_info"  # a plugin in the folder action_plugi
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        calls = self.calls()
+        # Values are secrets often enough: what comes back, and so what is displayed, are names.
+        stored = {name for call in calls for name in call.get("data", ())}
+        result |= {"changed": False, "stored": sorted(stored), "users": [call["user"] for call in calls if "user" in call]}
+        for call in calls:
+            for name, what in ("msg", "info"), ("body", "body"):
+                if name in call and "user" not in call:
+                    result |= {"msg": f"user.{what}: {call[name]}", "_ansible_verbose_always": True}
+        if self._task.check_mode or not calls:
+            return result
+        if self.delegate(calls[0]) is None:
+            result["changed"] = store(self.output_dir(task_vars), calls)
+            return result
+        for call in calls:
+            outcome = self.delegate(call).run(task_vars=task_vars)
+            if outcome.get("failed"):
+                raise AnsibleActionFail(f"AgnosticD's agnosticd_user_info failed: {outcome.get('error') or outcome.get('msg')}")
+        return result
+
+    def calls(self):
+        """What AgnosticD's plugin is to be told: once for the environment or a user, or once for each of several users."""
         given = self.validate_argument_spec(
             {
                 "msg": {"type": "str"},
@@ -30,32 +51,22 @@ class ActionModule(ActionBase):
                 "data": {"type": "dict"},
                 "data_prefix": {"type": "str"},
                 "user": {"type": "str"},
+                "users": {"type": "dict"},
             },
-            mutually_exclusive=[("msg", "body")],
-            required_one_of=[("msg", "body", "data")],
+            mutually_exclusive=[("msg", "body"), *(("users", name) for name in ("user", "msg", "body", "data"))],
+            required_one_of=[("msg", "body", "data", "users")],
         )[1]
         prefix = self.data_prefix() if given["data_prefix"] is None else given["data_prefix"]
-        # Ansible's own kinds of text and lists are not what YAML writers of every AgnosticD know: plain ones.
-        data = json.loads(json.dumps({f"{prefix}{name}": value for name, value in (given["data"] or {}).items()}, default=str))
-        info = {name: str(given[name]) for name in ("msg", "body", "user") if given[name] is not None} | ({"data": data} if data else {})
-
-        # Values are secrets often enough: what comes back, and so what is displayed, are names.
-        result |= {"changed": False, "stored": sorted(data)}
-        if given["user"]:
-            result["user"] = info["user"]
-        else:
-            for name in {"msg", "body"} & info.keys():
-                result |= {"msg": f"user.{'info' if name == 'msg' else name}: {info[name]}", "_ansible_verbose_always": True}
-        if self._task.check_mode:
-            return result
-        delegate = self.delegate(info)
-        if delegate is None:
-            result["changed"] = store(self.output_dir(task_vars), **info)
-            return result
-        outcome = delegate.run(task_vars=task_vars)
-        if outcome.get("failed"):
-            raise AnsibleActionFail(f"AgnosticD's agnosticd_user_info failed: {outcome.get('error') or outcome.get('msg')}")
-        return result
+        texts = {name: str(given[name]) for name in ("msg", "body") if given[name] is not None}
+        people = {given["user"]: given["data"] or {}} if given["users"] is None else given["users"]
+        calls = []
+        for user, data in people.items():
+            if not isinstance(data, dict):
+                raise AnsibleActionFail(f"users: {user} must have a mapping of names and values.")
+            # Ansible's own kinds of text and lists are not what YAML writers of every AgnosticD know: plain ones.
+            plain = json.loads(json.dumps({f"{prefix}{name}": value for name, value in data.items()}, default=str))
+            calls.append({**texts, **({} if user is None else {"user": str(user)}), **({"data": plain} if plain else {})})
+        return calls
 
     def data_prefix(self):
         """What AgnosticD v2 sets by module_defaults for its own plugin, which a call of ours does not get."""
@@ -64,10 +75,10 @@ class ActionModule(ActionBase):
             prefix = defaults.get(V2, {}).get("data_prefix", prefix)
         return self._templar.template(prefix)
 
-    def delegate(self, info):
-        """AgnosticD's own action plugin for this information, or None where there is no AgnosticD."""
+    def delegate(self, call):
+        """AgnosticD's own action plugin, told this, or None where there is no AgnosticD."""
         task = self._task.copy()
-        task.args = info
+        task.args = call
         for name in [*([V2] if installed("agnosticd.core") else []), V1]:
             plugin = self._shared_loader_obj.action_loader.get(
                 name,
@@ -98,31 +109,34 @@ def installed(collection):
         return False
 
 
-def store(folder, msg=None, body=None, data=None, user=None):
+def store(folder, calls):
     """Merges into user-info.yaml, user-body.yaml and user-data.yaml of the folder; says whether that changed any."""
-    data = dict(data or {})
-    changed = False
     os.makedirs(folder, mode=0o700, exist_ok=True)
     with alone(folder):
-        texts = {name: text for name, text in (("msg", msg), ("body", body)) if text is not None}
+        paths = {what: os.path.join(folder, f"user-{what}.yaml") for what in ("info", "body", "data")}
+        before = {what: read(path, {} if what == "data" else []) for what, path in paths.items()}
+        after = copy.deepcopy(before)
+        for call in calls:
+            merge(after, **call)
+        changed = [what for what in paths if after[what] != before[what]]
+        for what in changed:
+            write(paths[what], after[what])
+    return bool(changed)
+
+
+def merge(files, msg=None, body=None, data=None, user=None):
+    """Adds what AgnosticD's plugin would add; a text that is there already is not added again."""
+    kept = files["data"] if user is None else files["data"].setdefault("users", {}).setdefault(user, {})
+    kept.update(data or {})
+    for name, text in ("msg", msg), ("body", body):
+        if text is None:
+            continue
         if user is None:
-            for name, text in texts.items():
-                path = os.path.join(folder, "user-info.yaml" if name == "msg" else "user-body.yaml")
-                listed = read(path, [])
-                changed |= text not in listed and write(path, [*listed, text])
-        if data or user is not None:
-            path = os.path.join(folder, "user-data.yaml")
-            before = read(path, {})
-            after = copy.deepcopy(before)
-            kept = after if user is None else after.setdefault("users", {}).setdefault(user, {})
-            kept.update(data)
-            if user is not None:
-                for name, text in texts.items():
-                    so_far = kept.get(name, "")
-                    if f"\n{text}\n" not in f"\n{so_far}\n":
-                        kept[name] = f"{so_far}\n{text}" if so_far else text
-            changed |= after != before and write(path, after)
-    return changed
+            listed = files["info" if name == "msg" else "body"]
+            if text not in listed:
+                listed.append(text)
+        elif f"\n{text}\n" not in f"\n{kept.get(name, '')}\n":
+            kept[name] = f"{kept[name]}\n{text}" if name in kept else text
 
 
 @contextmanager
@@ -161,4 +175,3 @@ def write(path, content):
     except BaseException:
         os.unlink(draft)
         raise
-    return True

@@ -37,6 +37,11 @@ options:
   user:
     description: The user that message and data are for. Without it they are for the whole environment.
     type: str
+  users:
+    description:
+      - Data for several users in one task, by the users' names; the same as a task with O(user) and O(data) for each.
+      - Not together with other options than O(data_prefix).
+    type: dict
 notes:
   - Runs on the controller, whatever the host.
 attributes:
@@ -66,6 +71,14 @@ EXAMPLES = r"""
     user: user1
     data:
       litellm_virtual_key: "{{ user1_key }}"
+
+- name: Several users have keys
+  rhpds.litemaas.agnosticd_user_info:
+    users:
+      user1:
+        litellm_virtual_key: "{{ user1_key }}"
+      user2:
+        litellm_virtual_key: "{{ user2_key }}"
 """
 
 RETURN = r"""
@@ -75,13 +88,15 @@ stored:
   type: list
   elements: str
   sample: [litellm_api_base_url, litellm_virtual_key]
-user:
-  description: The user that they were kept for.
-  returned: when O(user) is given
-  type: str
+users:
+  description: The users that they were kept for; empty when it was the whole environment.
+  returned: always
+  type: list
+  elements: str
+  sample: [user1]
 msg:
   description: The message after C(user.info), or the body after C(user.body), as AgnosticD looks for them in the log.
-  returned: when O(msg) or O(body) is given, and O(user) is not
+  returned: when O(msg) or O(body) is given, and no user is
   type: str
 changed:
   description: Whether a file changed. AgnosticD's own plugins do not say; then it is V(false).

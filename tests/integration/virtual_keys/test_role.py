@@ -90,7 +90,7 @@ def test_check_mode_makes_nothing(workshop: Workshop):
     assert (workshop.keys(), workshop.users(), list(workshop.output.iterdir())) == ({}, {}, [])
 
 
-@pytest.mark.parametrize("many", [{}, MANY], ids=["one user", "a workshop"])
+@pytest.mark.parametrize("many", [pytest.param({}, marks=pytest.mark.long), MANY], ids=["one user", "a workshop"])
 def test_destroying_twice_leaves_nothing_and_nobody_elses_keys_alone(workshop: Workshop, many: dict[str, Any]):
     workshop.provision(**many)
     owner = next(iter(workshop.users()))
@@ -114,6 +114,7 @@ def test_destroying_needs_no_more_than_address_key_and_alias(workshop: Workshop)
     assert (workshop.keys(), workshop.users()) == ({}, {})
 
 
+@pytest.mark.long
 def test_state_absent_removes_too(workshop: Workshop):
     workshop.provision(**MANY)
     workshop.provision(**MANY, litellm_vkey_state="absent")
@@ -156,7 +157,7 @@ def test_an_action_that_is_not_its_own_does_nothing(workshop: Workshop):
     assert (outcome.code, outcome.changed, workshop.keys()) == (0, 0, {}), outcome.said
 
 
-@pytest.mark.parametrize("far", [1, 30], ids=["at the first key", "in the middle"])
+@pytest.mark.parametrize("far", [pytest.param(1, marks=pytest.mark.long), 30], ids=["at the first key", "in the middle"])
 def test_killed_and_run_again_there_are_exactly_the_keys_that_were_asked_for(workshop: Workshop, far: int):
     many = {"litellm_vkey_multi_user": True, "litellm_vkey_user_count": 60}
     workshop.killed_when(lambda: len(workshop.keys()) >= far, **many)

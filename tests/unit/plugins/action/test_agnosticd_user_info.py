@@ -71,8 +71,7 @@ class Playbook:
         command = [
             sys.executable,
             "-m",
-            "ansible",
-            "playbook",
+            "ansible.cli.playbook",  # under ansible-test `-m ansible` knows no commands
             "-vvv",
             *(["--check", "--diff"] if check else []),
             "-i",
@@ -120,6 +119,12 @@ def test_under_agnosticd_its_own_plugin_gets_message_data_and_user(playbook: Pla
     assert list(playbook.output.glob("user-*")) == []
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_under_agnosticd_each_of_several_users_is_a_call_of_its_plugin(playbook: Playbook, version: str):
+    playbook.agnosticd(version).run({"data_prefix": "p_", "users": {"user1": {"key": "{{ value }}"}, "user2": {"key": "2"}}})
+    assert playbook.got(version) == [{"user": "user1", "data": {"p_key": SECRET}}, {"user": "user2", "data": {"p_key": "2"}}]
+
+
 def test_v2_goes_before_v1(playbook: Playbook):
     playbook.agnosticd("v1").agnosticd("v2").run({"msg": "once"})
     assert (len(playbook.got("v2")), len(playbook.got("v1"))) == (1, 0)
@@ -156,7 +161,7 @@ def test_alone_it_keeps_messages_and_data_in_files_for_the_owner_only(playbook: 
         {"body": "A long text\nof two lines"},
         {"user": "user1", "data": {"key": "{{ value }}"}, "msg": "Hello"},
         {"user": "user1", "data": {"number": 1}, "msg": "Again\nhello"},
-        {"user": "user2", "data": {"key": "other"}},
+        {"users": {"user1": {"number": 2}, "user2": {"key": "other"}}},
         {"data": {"url": "http://y"}},
     )
     assert playbook.kept("info") == ["One"]
@@ -164,7 +169,7 @@ def test_alone_it_keeps_messages_and_data_in_files_for_the_owner_only(playbook: 
     assert playbook.kept("data") == {
         "url": "http://y",
         "key": SECRET,
-        "users": {"user1": {"key": SECRET, "number": 1, "msg": "Hello\nAgain\nhello"}, "user2": {"key": "other"}},
+        "users": {"user1": {"key": SECRET, "number": 2, "msg": "Hello\nAgain\nhello"}, "user2": {"key": "other"}},
     }
     assert {path.stat().st_mode & 0o777 for path in playbook.output.iterdir()} == {0o600}
 
@@ -185,6 +190,11 @@ def test_alone_what_others_wrote_stays(playbook: Playbook):
     before["users"]["user1"]["key"] = "ours"
     assert playbook.kept("data") == before
     assert playbook.kept("info") == ["theirs", "ours"]
+
+
+def test_no_users_are_no_work(playbook: Playbook):
+    playbook.run({"users": {}})
+    assert list(playbook.output.iterdir()) == []
 
 
 def test_alone_check_mode_writes_nothing(playbook: Playbook):
@@ -223,6 +233,8 @@ def test_hosts_side_by_side_lose_nothing_of_each_other(playbook: Playbook):
     [
         ({"msg": "a", "body": "b"}, "mutually exclusive"),
         ({"user": "user1"}, "msg, body, data"),
+        ({"users": {"user1": {}}, "msg": "a"}, "mutually exclusive"),
+        ({"users": {"user1": "{{ value }}"}}, "user1 must have a mapping"),
         ({"data": ["a"]}, "data"),
         ({"msg": "a", "message": "b"}, "message"),
     ],
