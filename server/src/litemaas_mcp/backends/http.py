@@ -7,7 +7,8 @@ import contextlib
 import logging
 import re
 import ssl
-from typing import Any
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, NoReturn
 
 import httpx
 
@@ -28,11 +29,7 @@ _KEYS = re.compile(
 
 
 class Refused(Failure):
-    """The system answered with an error status; `status` says which."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
+    """The system answered with an error status; `status` says which, `detail` holds the rest of its words."""
 
 
 class Api:
@@ -46,7 +43,8 @@ class Api:
     key_name: str  # the variable that holds its key
 
     def __init__(self, url: str, key: str, timeout: float, ca_file: str | None) -> None:
-        self._url, self._key, self._timeout = url, key, timeout
+        self._url, self._timeout = url, timeout
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._verify = _authorities(ca_file) if url.startswith("https:") else False
         self._client: httpx.AsyncClient | None = None
 
@@ -54,7 +52,9 @@ class Api:
         """Get ready; connects at the first question."""
         self._client = httpx.AsyncClient(
             base_url=self._url,
-            headers={"Authorization": f"Bearer {self._key}", "User-Agent": "litemaas-mcp"},
+            headers={"User-Agent": "litemaas-mcp"},
+            # A cookie would go out with the next request, which may be made with another's key.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(self._timeout, connect=CONNECT),
             verify=self._verify,
             # Proxy variables are meant for the way out of a cluster, not for the services in it.
@@ -77,32 +77,32 @@ class Api:
             Refused: it answered with another status.
             Unavailable: it can't be reached, refuses our key, fails, or does not answer in time.
         """
-        return await self._request(
-            "GET", path, accept, patience, params={key: value for key, value in parameters.items() if value is not None}
-        )
+        # No parameters would cut off those that the path carries.
+        given = {key: value for key, value in parameters.items() if value is not None} or None
+        return await self._request("GET", path, accept, patience, params=given)
 
     async def write(self, method: str, path: str, body: dict[str, Any]) -> Any:
         """Write, once. Raises like `get`; after `Unavailable` it is not known whether the write arrived, and the text says so."""
         try:
             return await self._request(method, path, (200, 201), None, json=body)
         except Unavailable as error:
-            raise Unavailable(f"{error} {UNSURE}") from error
+            raise Unavailable(f"{error} {UNSURE}", error.status, error.detail) from error
 
     async def _request(self, method: str, path: str, accept: tuple[int, ...], patience: float | None, **content: Any) -> Any:
         assert self._client, "start() was not called"
         limits = httpx.Timeout(patience or self._timeout, connect=CONNECT)
         try:
             try:
-                response = await self._client.request(method, path, timeout=limits, **content)
+                response = await self._client.request(method, path, headers=self._headers, timeout=limits, **content)
             except (httpx.NetworkError, httpx.RemoteProtocolError) as lost:
                 if method != "GET" or patience:  # what takes long may also cost something
                     raise
                 log.info("%s: asking again after %r", self.name, lost)
-                response = await self._client.request(method, path, timeout=limits, **content)
+                response = await self._client.request(method, path, headers=self._headers, timeout=limits, **content)
         except httpx.ConnectTimeout as error:
             raise Unavailable(f"{self.name} can't be reached at {self._url}: no connection within {CONNECT:g} s.") from error
         except httpx.TimeoutException as error:
-            raise Unavailable(f"{self.name} did not answer within {patience or self._timeout:g} s.") from error
+            raise Unavailable(f"{self.name} did not answer within {patience or self._timeout:g} s.", 504) from error
         except httpx.TransportError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise Unavailable(f"{self.name}'s certificate is not trusted: name its authority's PEM file in SSL_CA_FILE.") from error
@@ -112,16 +112,19 @@ class Api:
                 return response.json()
             except ValueError as error:
                 raise Unavailable(f"{self.name} did not answer with JSON: check its address, {self._url}.") from error
-        return self._refuse(response)
+        self._refuse(response)
 
-    def _refuse(self, response: httpx.Response) -> Any:
+    def _refuse(self, response: httpx.Response) -> NoReturn:
         if response.status_code in (401, 403):
             # The body may tell parts of the key.
             raise Unavailable(f"{self.name} refuses the server's key: check {self.key_name}, which must be an administrator's.")
-        text = message(response)
-        if response.status_code >= 500:
-            raise Unavailable(f"{self.name} failed with HTTP {response.status_code}: {text}")
-        raise Refused(f"{self.name} refused with HTTP {response.status_code}: {text}", response.status_code)
+        raise self._refusal(response)
+
+    def _refusal(self, response: httpx.Response) -> Failure:
+        text, status = message(response), response.status_code
+        if status >= 500:
+            return Unavailable(f"{self.name} failed with HTTP {status}: {text}", status, detail(response))
+        return Refused(f"{self.name} refused with HTTP {status}: {text}", status, detail(response))
 
 
 def _authorities(ca_file: str | None) -> ssl.SSLContext:
@@ -141,6 +144,24 @@ def message(response: httpx.Response) -> str:
     except ValueError:
         return response.reason_phrase
     return brief(_text(body))
+
+
+def detail(response: httpx.Response) -> Any:
+    """Return what an answer's body says of the error, without secrets; None when it is no JSON."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    inner = (body.get("error") or body.get("detail")) if isinstance(body, dict) else None
+    return _brief_value(inner or body)
+
+
+def _brief_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {brief(str(key)): _brief_value(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_brief_value(part) for part in value]
+    return brief(value) if isinstance(value, str) else value
 
 
 def _text(part: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from litemaas_mcp.backends.http import Api, Refused
 from litemaas_mcp.errors import Failure, Unavailable
@@ -53,13 +54,19 @@ class LiteLLM(Api):
 
     async def user(self, user_id: str) -> dict[str, Any] | None:
         """The user of this id; None when there is none."""
+        answer = await self.user_info(user_id)
+        return answer["user_info"] if answer else None
+
+    async def user_info(self, user_id: str) -> dict[str, Any] | None:
+        """The user of this id (user_info), with all keys and teams; None when there is none."""
         try:
-            user = (await self.get("/user/info", user_id=user_id)).get("user_info")
+            # LiteLLM takes the + that stands for a space in this query for a plus.
+            answer = await self.get(f"/user/info?user_id={quote(user_id, safe='')}")
         except Refused as refused:
             if refused.status == 404:
                 return None
             raise
-        return user if user and user.get("user_id") == user_id else None
+        return answer if (answer.get("user_info") or {}).get("user_id") == user_id else None
 
     async def update_user(self, user_id: str, changes: dict[str, Any]) -> None:
         """Change an existing user. LiteLLM creates an unknown one: look it up before, and again after."""
