@@ -42,7 +42,6 @@ class Field:
     Attributes:
         clear: what LiteLLM is sent when the field is to be cleared; a field without it can't be.
         cleared: what LiteLLM has when the field is clear.
-        inside: the part of the record that holds the field, where that is not the record itself.
         more: what the option's spec has beyond its kind's, such as choices.
     """
 
@@ -50,7 +49,6 @@ class Field:
     kind: Kind
     clear: Any = ...
     cleared: Any = None
-    inside: str | None = None
     more: dict[str, Any] | None = None
 
     @property
@@ -69,8 +67,12 @@ class Field:
 
     def held(self, record: dict[str, Any]) -> Any:
         """Return what LiteLLM's record holds."""
-        value = ((record.get(self.inside) or {}) if self.inside else record).get(self.name)
+        value = record.get(self.name)
         return self.cleared if value is None else self.kind.read(value)
+
+    def shown(self, record: dict[str, Any]) -> Any:
+        """Return what may be shown of what LiteLLM's record holds."""
+        return self.kind.show(self.held(record))
 
     def same(self, have: Any, wanted: Any) -> bool:
         """Whether LiteLLM has what is wanted."""

@@ -78,7 +78,7 @@ class Resource:
         """Return what is shown of a record."""
         if record is None:
             return None
-        return {name: record.get(name) for name in self.identity} | {field.name: self._shown(field, record) for field in self.fields}
+        return {name: record.get(name) for name in self.identity} | {field.name: field.shown(record) for field in self.fields}
 
     def ensure(self, check_mode: bool = False) -> dict[str, Any]:
         """Make LiteLLM hold what the task says, and return `changed`, `before` and `after`."""
@@ -138,9 +138,6 @@ class Resource:
         wanted = self.wanted.get(field.name, field.cleared)
         return wanted if field.is_clear(wanted) else field.kind.show(field.kind.merge(have, wanted))
 
-    def _shown(self, field: Field, record: dict[str, Any]) -> Any:
-        return field.kind.show(field.held(record))
-
     def _is_clear(self, field: Field) -> bool:
         return field.is_clear(self.wanted[field.name])
 
@@ -154,9 +151,9 @@ class Resource:
             return
         release = f"LiteLLM {self.client.version()}".strip()
         sentences = [
-            f"{release} can't clear {field.name} of a {self.kind}: it still is {self._shown(field, record)}."
+            f"{release} can't clear {field.name} of a {self.kind}: it still is {field.shown(record)}."
             if self._is_clear(field)
-            else f"{release} did not take {field.name} = {field.kind.show(self.wanted[field.name])}: it is {self._shown(field, record)}."
+            else f"{release} did not take {field.name} = {field.kind.show(self.wanted[field.name])}: it is {field.shown(record)}."
             for field in kept
         ]
         after = self.view(record)

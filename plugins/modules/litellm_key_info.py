@@ -128,7 +128,7 @@ def read(client: Client, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(key: dict[str, Any]) -> dict[str, Any]:
-    fields = {field.name: field.held(key) for field in KEY_FIELDS}
+    fields = {field.name: field.shown(key) for field in KEY_FIELDS}
     return {name: key.get(name) for name in SHOWN} | fields | {"budget_used": budget_used(key)}
 
 
