@@ -733,7 +733,7 @@ def _view(change: Change, record: dict[str, Any] | None) -> dict[str, Any] | Non
     """Return what is shown of a key or a user."""
     if record is None:
         return None
-    shown = {field.name: field.held(record) for field in change.fields}
+    shown = {field.name: field.shown(record) for field in change.fields}
     if change.kind == "key":
         metadata = {name: value for name, value in shown["metadata"].items() if name not in (SET, RUN, PENDING)}
         shown |= {"metadata": metadata, "expires": record["expires"]}
