@@ -57,16 +57,16 @@ class ActionModule(ActionBase):
             required_one_of=[("msg", "body", "data", "users")],
         )[1]
         prefix = self.data_prefix() if given["data_prefix"] is None else given["data_prefix"]
-        texts = {name: str(given[name]) for name in ("msg", "body") if given[name] is not None}
+        texts = {name: given[name] for name in ("msg", "body") if given[name] is not None}
         people = {given["user"]: given["data"] or {}} if given["users"] is None else given["users"]
         calls = []
         for user, data in people.items():
             if not isinstance(data, dict):
                 raise AnsibleActionFail(f"users: {user} must have a mapping of names and values.")
-            # Ansible's own kinds of text and lists are not what YAML writers of every AgnosticD know: plain ones.
-            plain = json.loads(json.dumps({f"{prefix}{name}": value for name, value in data.items()}, default=str))
-            calls.append({**texts, **({} if user is None else {"user": str(user)}), **({"data": plain} if plain else {})})
-        return calls
+            named = {f"{prefix}{name}": value for name, value in data.items()}
+            calls.append({**texts, **({} if user is None else {"user": user}), **({"data": named} if named else {})})
+        # Ansible's own kinds of text and lists are not what YAML writers of every AgnosticD know: plain ones.
+        return json.loads(json.dumps(calls, default=str))
 
     def data_prefix(self):
         """What AgnosticD v2 sets by module_defaults for its own plugin, which a call of ours does not get."""

@@ -121,7 +121,9 @@ def test_under_agnosticd_its_own_plugin_gets_message_data_and_user(playbook: Pla
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_under_agnosticd_each_of_several_users_is_a_call_of_its_plugin(playbook: Playbook, version: str):
-    playbook.agnosticd(version).run({"data_prefix": "p_", "users": {"user1": {"key": "{{ value }}"}, "user2": {"key": "2"}}})
+    (playbook.folder / "users.json").write_text(json.dumps({"user1": {"key": SECRET}, "user2": {"key": "2"}}))
+    read = "{{ lookup('ansible.builtin.file', 'users.json') | from_json }}"  # a lookup's text is of a kind of its own
+    playbook.agnosticd(version).run({"data_prefix": "p_", "users": read})
     assert playbook.got(version) == [{"user": "user1", "data": {"p_key": SECRET}}, {"user": "user2", "data": {"p_key": "2"}}]
 
 
