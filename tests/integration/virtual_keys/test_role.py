@@ -199,6 +199,7 @@ def test_a_lost_value_is_named_and_replaced_only_when_asked(workshop: Workshop):
         ({"litellm_vkey_master_key": ""}, "master_key"),
         ({"litellm_vkey_alias": ""}, "alias"),
         ({"litellm_vkey_models": []}, "models"),
+        ({"litellm_vkey_models": ["all-proxy-models", "of-another-house"]}, "LiteLLM has no of-another-house."),
         ({"litellm_vkey_duration": "a while"}, "duration"),
         ({"litellm_vkey_max_budget": "much"}, "max_budget"),
         ({"litellm_vkey_state": "gone"}, "state"),
