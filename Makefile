@@ -34,7 +34,7 @@ test: setup  ## every test but the long ones, against a stack of their own (KEEP
 test-long: setup  ## the long tests, with both LiteLLM versions; the result is written to docs/test-long.md
 	$(BIN)/python scripts/test_long.py
 
-bench: setup  ## measure the server against its baselines; the result is written to docs/benchmarks.md
+bench: setup  ## measure server and workshop keys against their baselines; the results are written to docs/benchmarks*.md
 	$(BIN)/python tests/benchmarks
 
 lint: setup  ## check formatting, style and packaging

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,6 +69,7 @@ class Client:
         self._key = api_key.strip()
         self._timeout = (min(CONNECT, timeout), timeout)
         self._retries = retries
+        self._connections = connections
         self._session = requests.Session()
         self._session.auth = self._authorise  # as an object, so that no ~/.netrc can take its place
         self._verify = ca_path if ca_path and validate_certs else validate_certs
@@ -90,23 +92,23 @@ class Client:
         While somebody removes entries, others slip to pages that were read already. So a list whose total changes on the way is
         read again, a few times.
         """
+
+        def read(page: int) -> dict[str, Any]:
+            try:
+                answer = self.get(path, page=page, **{size: PAGE}, **parameters)
+            except NotFound:
+                raise self.stranger(path) from None
+            if not isinstance(answer, dict) or items not in answer:
+                raise self.stranger(path)
+            return answer
+
         for __ in range(READINGS):
-            found, totals = [], set()
-            page, last = 1, 1
-            while page <= last:
-                try:
-                    answer = self.get(path, page=page, **{size: PAGE}, **parameters)
-                except NotFound:
-                    raise self.stranger(path) from None
-                if not isinstance(answer, dict) or items not in answer:
-                    raise self.stranger(path)
-                found += answer[items]
-                totals.add(answer.get("total", answer.get("total_count")))
-                last = answer.get("total_pages") or 1
-                page += 1
-            if len(totals) == 1:
+            answers = [read(1)]
+            with ThreadPoolExecutor(self._connections) as pool:
+                answers += pool.map(read, range(2, (answers[0].get("total_pages") or 1) + 1))
+            if len({answer.get("total", answer.get("total_count")) for answer in answers}) == 1:
                 break
-        return found
+        return [item for answer in answers for item in answer[items]]
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Write, once."""

@@ -484,8 +484,11 @@ class KeySet:
     def _read(self) -> Held:
         parameters = self.parameters
         people = parameters["state"] == "absent" or parameters["purge"] or any(item.user_id or item.user_email for item in self.items)
-        # What is made or removed meanwhile moves the pages: a key can be read twice.
-        return Held(list({key["token"]: key for key in keys_of(self.client)}.values()), self._users() if people else [])
+        with ThreadPoolExecutor(1) as pool:
+            users = pool.submit(self._users if people else list)
+            # What is made meanwhile moves the pages: a key can be read twice.
+            keys = {key["token"]: key for key in keys_of(self.client)}
+            return Held(list(keys.values()), users.result())
 
     def _users(self) -> list[dict[str, Any]]:
         # By id: the end of a page must not fall between users that were made in the same millisecond.

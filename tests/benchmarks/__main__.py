@@ -1,4 +1,7 @@
-"""`make bench`: the server measured beside named baselines on this machine, in one run; the result is written to docs/benchmarks.md.
+"""`make bench`: what is built here measured beside named baselines on this machine, in one run.
+
+The server's figures are written to docs/benchmarks.md, those of workshop keys to docs/benchmarks-keys.md. `python tests/benchmarks keys`
+or `server` measures one of them.
 
 Everything that is compared runs at the same time on the same data, in rounds of alternating order; a figure is the median of its rounds.
 """
@@ -24,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from conftest import LOCAL, Stack, alone, playbook  # noqa: E402
+from tests.benchmarks import keys  # noqa: E402
 from tests.benchmarks.data import WINDOW, Scratch, scratch_tables  # noqa: E402
 from tests.benchmarks.report import Figures, Load, Loads, Sizes, SpendLoads, report  # noqa: E402
 from tests.support.mcp_http import MODERN, RawClient, request_parts  # noqa: E402
@@ -175,6 +179,18 @@ def measure_spend(scratch: Scratch, ours: ServerProcess, bare: ServerProcess) ->
     return sizes, loads
 
 
-if __name__ == "__main__":
+def measure_server() -> None:
     (ROOT / "docs" / "benchmarks.md").write_text(report(run()))
     print("docs/benchmarks.md is written")
+
+
+def measure_keys() -> None:
+    with running_stack() as stack:
+        (ROOT / "docs" / "benchmarks-keys.md").write_text(keys.report(keys.measure(stack), stack.litellm_version))
+    print("docs/benchmarks-keys.md is written")
+
+
+if __name__ == "__main__":
+    parts = {"server": measure_server, "keys": measure_keys}
+    for part in sys.argv[1:] or parts:
+        parts[part]()
