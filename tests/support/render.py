@@ -33,6 +33,10 @@ class Role:
         """Return what the expression is, such as the name of a variable."""
         return self._templar.template(trust_as_template("{{ " + expression + " }}"))
 
+    def text(self, template: str) -> str:
+        """Return the text that a template gives, such as a message of a task."""
+        return self._templar.template(trust_as_template(template))
+
     def template(self, name: str) -> list[dict[str, Any]]:
         """Return the objects that templates/`name`.yaml.j2 gives."""
         text = self.value(f"lookup('ansible.builtin.template', '{name}.yaml.j2')")
