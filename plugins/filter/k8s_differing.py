@@ -23,7 +23,8 @@ options:
     elements: dict
     required: true
   found:
-    description: What the cluster has, as M(rhpds.litemaas.k8s_read) answers it, with one list of objects for each kind under the kind's name.
+    description:
+      - What the cluster has, as M(rhpds.litemaas.k8s_read) answers it, with a list of objects for each kind under the kind's name.
     type: dict
     required: true
 """

@@ -55,10 +55,10 @@ def objects(namespace: str, domain: str = "apps.example.com") -> list[Object]:
             )
         ),
         *(
-            _object("networking.k8s.io/v1", "NetworkPolicy", namespace, name, spec={"podSelector": {}, "ingress": [{"from": sources}]})
-            for name, sources in (
-                ("allow-from-openshift-ingress", [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-ingress"}}}]),
-                ("allow-intra-namespace", [{"podSelector": {}}]),
+            _object("networking.k8s.io/v1", "NetworkPolicy", namespace, name, spec={"podSelector": {}, "ingress": [{"from": [source]}]})
+            for name, source in (
+                ("allow-from-openshift-ingress", {"namespaceSelector": {"matchLabels": {"name": "openshift-ingress"}}}),
+                ("allow-intra-namespace", {"podSelector": {}}),
             )
         ),
     ]  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -383,10 +382,8 @@ def test_an_older_deployment_keeps_its_secrets_its_database_and_what_it_encrypts
     after = secrets(older)
     assert after["backend-secret"] == older_deployment.BACKEND
     assert after["litellm-secret"] == older_deployment.LITELLM | {"LITELLM_SALT_KEY": "sk-master-key-of-old"}
-    assert after["litemaas-db"] == older_deployment.DATABASE | {
-        name: "postgresql://litellm:database-password@litellm-postgres:5432/litemaas_db"
-        for name in ("DATABASE_URL", "LITELLM_DATABASE_URL")
-    }
+    url = "postgresql://litellm:database-password@litellm-postgres:5432/litemaas_db"
+    assert after["litemaas-db"] == older_deployment.DATABASE | {"DATABASE_URL": url, "LITELLM_DATABASE_URL": url}
     again = role(after, there=older_deployment.objects("litemaas"))
     assert secrets(again) == after
     assert again.value("_ocp4_workload_litemaas_secrets_stand") is True
@@ -500,13 +497,9 @@ def test_the_action_says_what_is_done(action: str | None, removing: bool):
 # --- Who may talk to whom
 
 
-def arrows() -> Iterator[tuple[str, str, int]]:
-    for part in Role(NAME).value("_ocp4_workload_litemaas_parts | map(attribute='app') | list"):
-        for caller, port in Role(NAME).value(
-            "_ocp4_workload_litemaas_parts | selectattr('app', 'eq', '%s') | map(attribute='callers') | first"
-            " | product(_ocp4_workload_litemaas_parts | selectattr('app', 'eq', '%s') | map(attribute='port')) | list" % (part, part)
-        ):
-            yield caller, part, port
+def arrows() -> list[tuple[str, str, int]]:
+    parts = role().value("_ocp4_workload_litemaas_parts")
+    return [(caller, part["app"], part["port"]) for part in parts for caller in part["callers"]]
 
 
 def test_the_table_in_the_documentation_has_these_arrows():
@@ -515,7 +508,7 @@ def test_the_table_in_the_documentation_has_these_arrows():
 
 
 @pytest.mark.parametrize("openshift", [True, False])
-@pytest.mark.parametrize(("caller", "part", "port"), list(arrows()))
+@pytest.mark.parametrize(("caller", "part", "port"), arrows())
 def test_an_arrow_is_let_through(settled: dict, caller: str, part: str, port: int, openshift: bool):
     policy = one(role(settled, openshift=openshift), "NetworkPolicy", part)["spec"]
     assert policy["podSelector"] == {"matchLabels": {"app": part}}
@@ -533,7 +526,7 @@ def test_an_arrow_is_let_through(settled: dict, caller: str, part: str, port: in
 def test_nothing_else_is_let_through(usual: Role):
     policies = [each["spec"] for each in objects(usual) if each["kind"] == "NetworkPolicy"]
     let_in = [source for policy in policies for rule in policy["ingress"] for source in rule["from"]]
-    assert len(let_in) == len(list(arrows())) + sum(caller == "router" for caller, _, _ in arrows())  # two for a router
+    assert len(let_in) == len(arrows()) + sum(caller == "router" for caller, _, _ in arrows())  # two for a router
     assert {} not in let_in
     assert {"podSelector": {}} not in let_in
 
@@ -678,26 +671,24 @@ def test_a_cluster_that_can_passes(settled: dict):
 # --- Variables
 
 # Those of the deployer before this one.
-KNOWN_BEFORE = (
-    """
-    collection_version version namespace api_route_prefix admin_route_prefix frontend_route_prefix api_route_name admin_route_name
-    frontend_route_name image_registry backend_image backend_tag frontend_image frontend_tag litellm_image litellm_tag cloud_provider
-    postgres_version postgres_storage_size postgres_storage_class postgres_storage_access_mode postgres_password jwt_secret admin_api_key
-    litellm_api_key litellm_ui_username litellm_ui_password litellm_license_key litellm_models oauth_enabled oauth_provider oauth_client_id
-    oauth_client_secret default_user_max_budget default_user_budget_duration default_user_tpm_limit default_user_rpm_limit admin_emails
-    cluster_domain backend_memory_limit backend_cpu_limit frontend_memory_limit frontend_cpu_limit litellm_memory_limit litellm_cpu_limit
-    deploy_mcp mcp_image remove deploy_frontend deploy_backend deploy_litellm ha_litellm_replicas ha_backend_replicas ha_enable_redis
-    ha_redis_image ha_redis_image_fallback ha_enable_postgres ha_postgres_replicas ha_postgres_image ha_postgres_image_fallback
-    ha_postgres_db ha_litellm_postgres_db ha_postgres_user ha_postgres_password ha_postgres_pvc_size ha_postgres_max_connections
-    ha_frontend_replicas
-    """.split()
-    + [
-        f"ha_{part}_{what}_{bound}"
-        for part in ("litellm", "backend", "postgres", "redis", "frontend")
-        for what in ("memory", "cpu")
-        for bound in ("request", "limit")
-    ]
-)
+KNOWN_BEFORE = """
+collection_version version namespace api_route_prefix admin_route_prefix frontend_route_prefix api_route_name admin_route_name
+frontend_route_name image_registry backend_image backend_tag frontend_image frontend_tag litellm_image litellm_tag cloud_provider
+postgres_version postgres_storage_size postgres_storage_class postgres_storage_access_mode postgres_password jwt_secret admin_api_key
+litellm_api_key litellm_ui_username litellm_ui_password litellm_license_key litellm_models oauth_enabled oauth_provider oauth_client_id
+oauth_client_secret default_user_max_budget default_user_budget_duration default_user_tpm_limit default_user_rpm_limit admin_emails
+cluster_domain backend_memory_limit backend_cpu_limit frontend_memory_limit frontend_cpu_limit litellm_memory_limit litellm_cpu_limit
+deploy_mcp mcp_image remove deploy_frontend deploy_backend deploy_litellm ha_litellm_replicas ha_backend_replicas ha_enable_redis
+ha_redis_image ha_redis_image_fallback ha_enable_postgres ha_postgres_replicas ha_postgres_image ha_postgres_image_fallback
+ha_postgres_db ha_litellm_postgres_db ha_postgres_user ha_postgres_password ha_postgres_pvc_size ha_postgres_max_connections
+ha_frontend_replicas
+"""
+RESOURCES = [
+    f"ha_{part}_{what}_{bound}"
+    for part in ("litellm", "backend", "postgres", "redis", "frontend")
+    for what in ("memory", "cpu")
+    for bound in ("request", "limit")
+]
 
 
 def test_every_variable_is_documented_with_its_default():
@@ -712,7 +703,7 @@ def test_every_variable_is_documented_with_its_default():
 
 def test_catalogues_of_before_find_their_variables():
     defaults = yaml.safe_load((ROOT / f"roles/{NAME}/defaults/main.yml").read_text())
-    assert [name for name in KNOWN_BEFORE if f"{NAME}_{name}" not in defaults] == []
+    assert [name for name in [*KNOWN_BEFORE.split(), *RESOURCES] if f"{NAME}_{name}" not in defaults] == []
 
 
 @pytest.mark.parametrize(
