@@ -537,9 +537,12 @@ class KeySet:
         undone = [change for change in plan.changes if not self._is_done(change, after)]
         if undone:
             raise self._report(plan, after, " ".join(dict.fromkeys(self.failed.values())) or self._not_taken(undone, after))
-        for key in after.keys:
-            if self.run and key["metadata"].get(RUN) == self.run and key["metadata"].get(PENDING):
-                self.client.post("/key/update", {"key": key["token"], "metadata": _without_mark(key)})
+        try:
+            for key in after.keys:
+                if self.run and key["metadata"].get(RUN) == self.run and key["metadata"].get(PENDING):
+                    self.client.post("/key/update", {"key": key["token"], "metadata": _without_mark(key)})
+        except LiteLLMError as error:
+            raise self._report(plan, after, str(error)) from error
         return after
 
     def _each(self, act: Callable[[Any], None], things: list[Any]) -> None:

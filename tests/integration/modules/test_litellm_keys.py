@@ -245,6 +245,14 @@ def test_purge_and_absent_take_what_carries_the_name_and_nothing_else(keys: Set,
     assert len(keys.users()) == 3
 
 
+def test_purge_with_an_empty_list_leaves_nothing(keys: Set):
+    keys.run()
+    empty = {"prefix": ..., "count": ..., "keys": []}
+    assert not keys.run(**empty)["changed"]
+    assert sorted(keys.run(**empty, purge=True)["removed"]) == keys.aliases(1, 2, 3)
+    assert keys.stored() == keys.users() == []
+
+
 def test_a_user_who_has_another_key_is_kept(keys: Set, litellm: LiteLLM):
     keys.run()
     [alias] = keys.aliases(2)
@@ -488,6 +496,14 @@ def test_without_litellm_the_report_goes_by_its_answers(keys: Set, relay: Relay)
     assert done["created"] == keys.aliases(1, 2, 3, 4) == [row["key_alias"] for row in keys.stored()]
     assert done["remaining"] == keys.aliases(5, 6, 7, 8, 9)
     assert keys.run(count=9)["created"] == keys.aliases(5, 6, 7, 8, 9)
+
+
+def test_a_run_that_cannot_say_that_it_ended_well_gives_no_values(keys: Set, relay: Relay):
+    relay.fails = from_the(1, "/key/update")  # the only one takes the mark away
+    done = keys.run(url=relay.url)
+    assert done["failed"]
+    assert (done["created"], done["remaining"], done["lost"]) == (keys.aliases(1, 2, 3), [], keys.aliases(1, 2, 3))
+    assert keys.run()["lost"] == keys.aliases(1, 2, 3)
 
 
 def test_a_run_that_ends_well_leaves_no_mark(keys: Set):

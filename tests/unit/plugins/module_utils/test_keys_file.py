@@ -59,7 +59,7 @@ def test_a_full_disk_leaves_the_old_content_and_no_draft(path, monkeypatch):
     file = KeysFile(str(path))
     file.write({"a": "sk-1"})
 
-    def full(_):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(keys_file.os, "fsync", full)
