@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
 HOME = TOOLS.parent / "ansible-test"
 CONTROLLER = f"{sys.version_info.major}.{sys.version_info.minor}"
-BESIDE = ("tests/config.yml", "tests/unit/plugins", "tests/unit/requirements.txt")
+BESIDE = ("tests/config.yml", "tests/sanity", "tests/unit/plugins", "tests/unit/requirements.txt")
 
 
 def pythons() -> dict[str, str]:
@@ -110,6 +110,8 @@ def quietly(command: list[str | Path], folder: Path, environment: dict[str, str]
 
 def main() -> None:
     interpreters = pythons()
+    if CONTROLLER not in interpreters:
+        sys.exit(f"sanity: Python {CONTROLLER} lacks ensurepip. Install it (Debian, Ubuntu: apt-get install python3-venv)")
     environment = prepare_home(interpreters)
     others = [version for version in interpreters if version != CONTROLLER]
     targets = [f"--target-python={version}@{HOME}/bin/python{version}" for version in others]
