@@ -14,7 +14,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="litemaas-mcp", description=__doc__, epilog="Everything else is set by environment variables.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("serve", help="run the MCP server")
+    server = commands.add_parser("serve", help="run the MCP server")
+    server.add_argument(
+        "--profile",
+        choices=("litemaas", "litellm-admin"),
+        default="litemaas",
+        help="questions about a LiteMaaS, or the administration of any LiteLLM with each caller's own key (default: %(default)s)",
+    )
     commands.add_parser("check", help="print what the server can reach and what not, with remedies")
     reader = commands.add_parser("create-reader", help="make the database role that may read only what the server reads")
     reader.add_argument("--role", default="litemaas_reader", help="name of the role (default: %(default)s)")
@@ -28,7 +34,7 @@ def main() -> int:
             from litemaas_mcp import reader as creation
 
             return asyncio.run(creation.create_reader(arguments.role))
-        config = settings.load(settings.LiteLLMSettings if arguments.command == "cleanup-keys" else settings.Settings)
+        config = settings.load(_kind_of_settings(arguments))
         redaction.protect(config.secrets())
         redaction.configure_logging(config.log_level)
         if arguments.command == "cleanup-keys":
@@ -46,6 +52,12 @@ def main() -> int:
         print(f"litemaas-mcp can't start:\n{error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _kind_of_settings(arguments: argparse.Namespace) -> type[settings.CommonSettings]:
+    if arguments.command == "cleanup-keys":
+        return settings.LiteLLMSettings
+    return settings.AdminSettings if arguments.command == "serve" and arguments.profile == "litellm-admin" else settings.Settings
 
 
 if __name__ == "__main__":

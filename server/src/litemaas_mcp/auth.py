@@ -1,13 +1,16 @@
-"""Who may enter: one token, presented in the Authorization header or, where allowed, in the URL."""
+"""Who may enter: whoever presents this server's token, in the Authorization header or, where allowed, in the URL; or, for LiteLLM's
+administration, whoever presents a key of LiteLLM, which judges it."""
 
 from __future__ import annotations
 
 import hmac
 import logging
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from urllib.parse import parse_qsl, urlencode
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -49,6 +52,42 @@ class RequireToken:
     def _accepts(self, token: bytes) -> bool:
         digest = _digest(token)
         return sum(hmac.compare_digest(digest, accepted) for accepted in self.digests) > 0
+
+
+class PassKey:
+    """Lets a request through that presents one LiteLLM key, which `passed_key` then gives to the tool that serves this request.
+
+    - The key is `Authorization: Bearer sk-…`, once, and nowhere else. It is not judged here: LiteLLM does that with each call.
+    - The header is taken out of the scope and kept in this one request's scope, in an object that prints nothing; it ends with it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [value for name, value in scope["headers"] if name == b"authorization"]
+        _take_tokens(scope)
+        if len(headers) == 1 and _LITELLM_KEY.fullmatch(headers[0]):
+            scope[_PASSED] = _Hidden(headers[0].decode())
+            await self.app(scope, receive, send)
+        else:
+            await _refuse("send your LiteLLM key, once, as 'Authorization: Bearer sk-…'", invalid=bool(headers))(scope, receive, send)
+
+
+def passed_key(request: Request) -> str:
+    """Return the Authorization header of a request that `PassKey` let through, as it came."""
+    return request.scope[_PASSED].value
+
+
+_LITELLM_KEY = re.compile(rb"bearer +sk-[\x21-\x7e]{1,500}", re.IGNORECASE)
+_PASSED = "litemaas_mcp.passed_key"
+
+
+class _Hidden:
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
 
 
 def _digest(token: bytes) -> bytes:

@@ -13,10 +13,10 @@ class Failure(Exception):
 
     Attributes:
         status: the HTTP status that says the same.
-        detail: what the other system answered, if it did.
+        detail: the body of the other system's answer, if it had one.
     """
 
-    def __init__(self, text: str, status: int = 400, detail: Any = None) -> None:
+    def __init__(self, text: str, status: int = 400, detail: dict[str, Any] | None = None) -> None:
         super().__init__(text)
         self.status, self.detail = status, detail
 
@@ -24,5 +24,5 @@ class Failure(Exception):
 class Unavailable(Failure):
     """A backend is down, refuses us, or did not answer in time. The call had no effect unless the text says otherwise."""
 
-    def __init__(self, text: str, status: int = 503, detail: Any = None) -> None:
+    def __init__(self, text: str, status: int = 503, detail: dict[str, Any] | None = None) -> None:
         super().__init__(text, status, detail)

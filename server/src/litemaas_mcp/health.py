@@ -18,7 +18,30 @@ INTERVAL = 2.0  # seconds between two checks of the backends
 PATIENCE = 2.0  # seconds that a backend may take to answer a check
 
 
-class Health:
+class Alive:
+    """What can be said without asking any backend.
+
+    - `/health`: 200 `{"status":"ok"}`, and `/livez` 200, as long as the process answers.
+    - `/readyz`: 503 while draining.
+    """
+
+    def __init__(self) -> None:
+        self.draining = False
+
+    def routes(self) -> list[Route]:
+        return [Route("/livez", self._livez), Route("/readyz", self._readyz), Route("/health", self._health)]
+
+    async def _livez(self, request: Request) -> JSONResponse:
+        return JSONResponse({"status": "alive"})
+
+    async def _readyz(self, request: Request) -> JSONResponse:
+        return JSONResponse({"status": "draining"}, 503) if self.draining else JSONResponse({"status": "ready"})
+
+    async def _health(self, request: Request) -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+
+class Health(Alive):
     """What is known of the backends.
 
     A task asks them every `INTERVAL` seconds, so that a probe is answered at once, whatever the backends do, and a crowd
@@ -32,10 +55,7 @@ class Health:
     def __init__(self, backends: Backends) -> None:
         self._pings = {"database": backends.database.ping, "litellm": backends.litellm.ping}
         self._up: dict[str, bool] = {}
-        self.draining = False
-
-    def routes(self) -> list[Route]:
-        return [Route("/livez", self._livez), Route("/readyz", self._readyz), Route("/health", self._health)]
+        super().__init__()
 
     @contextlib.asynccontextmanager
     async def watching(self):
@@ -62,13 +82,10 @@ class Health:
             log.debug("%s: %r", name, error)
             return False
 
-    async def _livez(self, request: Request) -> JSONResponse:
-        return JSONResponse({"status": "alive"})
-
     async def _readyz(self, request: Request) -> JSONResponse:
-        if self.draining or not self._up:
-            return JSONResponse({"status": "draining" if self.draining else "starting"}, 503)
-        return JSONResponse({"status": "ready"}) if any(self._up.values()) else JSONResponse({"status": "no backend answers"}, 503)
+        if any(self._up.values()):
+            return await super()._readyz(request)
+        return JSONResponse({"status": "no backend answers" if self._up else "starting"}, 503)
 
     async def _health(self, request: Request) -> JSONResponse:
         up = {name: self._up.get(name, False) for name in self._pings}

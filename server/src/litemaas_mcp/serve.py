@@ -10,8 +10,8 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from litemaas_mcp.app import build
-from litemaas_mcp.health import Health
-from litemaas_mcp.settings import Settings
+from litemaas_mcp.health import Alive
+from litemaas_mcp.settings import AdminSettings, Settings
 
 DRAIN = 1.0  # seconds between "not ready" and closing the listening socket, for the router to look elsewhere
 GRACE = 8  # seconds that calls in flight may take after that
@@ -20,7 +20,7 @@ GRACE = 8  # seconds that calls in flight may take after that
 class DrainingServer(uvicorn.Server):
     """Says "not ready" on the first signal, stops accepting a moment later, then waits for the calls in flight."""
 
-    def __init__(self, config: uvicorn.Config, health: Health) -> None:
+    def __init__(self, config: uvicorn.Config, health: Alive) -> None:
         super().__init__(config)
         self.health = health
 
@@ -32,7 +32,7 @@ class DrainingServer(uvicorn.Server):
         asyncio.get_running_loop().call_later(DRAIN, super().handle_exit, sig, frame)
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings | AdminSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     app, health = build(settings)
     config = uvicorn.Config(

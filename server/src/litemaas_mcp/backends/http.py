@@ -8,7 +8,7 @@ import logging
 import re
 import ssl
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
 
@@ -40,7 +40,7 @@ class Api:
     """
 
     name: str  # how errors call the system
-    key_name: str  # the variable that holds its key
+    key_name: str | None  # the variable that holds its key; None: callers bring their own
 
     def __init__(self, url: str, key: str, timeout: float, ca_file: str | None) -> None:
         self._url, self._timeout = url, timeout
@@ -112,16 +112,13 @@ class Api:
                 return response.json()
             except ValueError as error:
                 raise Unavailable(f"{self.name} did not answer with JSON: check its address, {self._url}.") from error
-        self._refuse(response)
-
-    def _refuse(self, response: httpx.Response) -> NoReturn:
-        if response.status_code in (401, 403):
-            # The body may tell parts of the key.
-            raise Unavailable(f"{self.name} refuses the server's key: check {self.key_name}, which must be an administrator's.")
         raise self._refusal(response)
 
     def _refusal(self, response: httpx.Response) -> Failure:
         text, status = message(response), response.status_code
+        if status in (401, 403) and self.key_name:
+            # The body may tell parts of the key.
+            return Unavailable(f"{self.name} refuses the server's key: check {self.key_name}, which must be an administrator's.")
         if status >= 500:
             return Unavailable(f"{self.name} failed with HTTP {status}: {text}", status, detail(response))
         return Refused(f"{self.name} refused with HTTP {status}: {text}", status, detail(response))
@@ -146,14 +143,13 @@ def message(response: httpx.Response) -> str:
     return brief(_text(body))
 
 
-def detail(response: httpx.Response) -> Any:
-    """Return what an answer's body says of the error, without secrets; None when it is no JSON."""
+def detail(response: httpx.Response) -> dict[str, Any] | None:
+    """Return an error's body without secrets; None when it is no JSON object."""
     try:
         body = response.json()
     except ValueError:
         return None
-    inner = (body.get("error") or body.get("detail")) if isinstance(body, dict) else None
-    return _brief_value(inner or body)
+    return _brief_value(body) if isinstance(body, dict) else None
 
 
 def _brief_value(value: Any) -> Any:

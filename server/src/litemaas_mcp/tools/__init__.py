@@ -2,7 +2,8 @@
 
 A tool's first parameter receives the backends; the others, with their annotations and descriptions, become the input schema.
 It returns an `Answer`; it raises `Failure` for what the caller should read. `Tool.bind` adds what every call needs: the
-deadline, errors that tell nothing of the inside, and text without invisible characters.
+deadline, errors that tell nothing of the inside, and text without invisible characters. A profile may say otherwise what the first
+parameter is and how answers look: see `admin`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import mcp.server.mcpserver.tools as sdk
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
-from litemaas_mcp.errors import UNSURE, Failure
+from litemaas_mcp.errors import UNSURE, Failure, Unavailable
 from litemaas_mcp.redaction import scrub, visible, visible_json
 
 log = logging.getLogger(__name__)
@@ -57,44 +58,68 @@ class Tool:
         """Return the SDK's tool that answers from these backends within `deadline` seconds."""
         first, *parameters = inspect.signature(self.fn, eval_str=True).parameters.values()
 
-        async def call(**arguments: Any) -> CallToolResult:
+        async def call(context: Any, **arguments: Any) -> CallToolResult:
             started = time.perf_counter()
-            result = await self._run(deadline, {first.name: backends, **arguments})
+            result = await self._run(deadline, {first.name: self.source(backends, context), **arguments})
             log.info("%s %s %.0f ms", self.name, "failed" if result.is_error else "answered", 1000 * (time.perf_counter() - started))
             return result
 
         call.__signature__ = inspect.Signature(parameters, return_annotation=CallToolResult)  # type: ignore[attr-defined]
         call.__doc__ = inspect.getdoc(self.fn)
-        bound = sdk.Tool.from_function(call, name=self.name, title=self.title, annotations=self.annotations, structured_output=False)
+        bound = sdk.Tool.from_function(
+            call, name=self.name, title=self.title, annotations=self.annotations, structured_output=False, context_kwarg="context"
+        )
         bound.parameters = plain_schema(bound.parameters, nullable=False) | {"additionalProperties": False}
         # The answer is a model already: its schema is published, and the SDK need not validate every answer again.
         answer: type[Answer] = get_type_hints(self.fn)["return"]
-        bound.fn_metadata.output_schema = plain_schema(answer.model_json_schema(mode="serialization", by_alias=True))
+        bound.fn_metadata.output_schema = self.schema(plain_schema(answer.model_json_schema(mode="serialization", by_alias=True)))
         return bound
+
+    def source(self, backends: Any, context: Any) -> Any:
+        """What the function's first parameter receives in a call with this context of the SDK's."""
+        return backends
+
+    def schema(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The schema of the structured content, made of the answer's."""
+        return answer
+
+    def told(self, answer: Answer) -> tuple[dict[str, Any], str]:
+        """An answer as structured content and as text."""
+        return visible_json(answer.model_dump_json(by_alias=True)), visible(answer.text())
+
+    def told_failure(self, failure: Failure) -> tuple[dict[str, Any] | None, str]:
+        """A failure as structured content and as text."""
+        return None, visible(scrub(str(failure)))
+
+    def failed(self, failure: Failure) -> CallToolResult:
+        structured, text = self.told_failure(failure)
+        return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured, is_error=True)
 
     async def _run(self, deadline: float, arguments: dict[str, Any]) -> CallToolResult:
         try:
             async with asyncio.timeout(deadline):
                 answer = await self.fn(**arguments)
-            structured = visible_json(answer.model_dump_json(by_alias=True))
-            text = visible(answer.text())
+            structured, text = self.told(answer)
         except Failure as failure:
-            return _error(str(failure))
+            return self.failed(failure)
         except TimeoutError:
-            advice = f" {UNSURE}" if self.writes else " Ask for less, or try again later."
-            return _error(f"{self.name} took longer than {deadline:g} s and was stopped.{advice}")
+            advice = UNSURE if self.writes else "Ask for less, or try again later."
+            return self.failed(Unavailable(f"{self.name} took longer than {deadline:g} s and was stopped. {advice}", 504))
         except Exception:
             log.exception("%s raised", self.name)
-            return _error(f"{self.name} failed inside the server. The cause is in the server's log.{f' {UNSURE}' if self.writes else ''}")
+            text = f"{self.name} failed inside the server. The cause is in the server's log.{f' {UNSURE}' if self.writes else ''}"
+            return self.failed(Unavailable(text, 500))
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
 
-def tool(*, title: str, writes: bool = False, destructive: bool = False) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
+def tool(
+    *, title: str, writes: bool = False, destructive: bool = False, idempotent: bool = True, kind: type[Tool] = Tool
+) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
     """Declare a tool. Reading is the default; a tool that `writes` is hidden and refused in read-only mode."""
     annotations = ToolAnnotations(
-        title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=True, open_world_hint=False
+        title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=False
     )
-    return lambda fn: Tool(fn, title, annotations)
+    return lambda fn: kind(fn, title, annotations)
 
 
 def plain_schema(schema: dict[str, Any], nullable: bool = True) -> dict[str, Any]:
@@ -122,7 +147,3 @@ def plain_schema(schema: dict[str, Any], nullable: bool = True) -> dict[str, Any
         return {key: plain(value) for key, value in node.items() if key != "$defs" and not (key == "title" and isinstance(value, str))}
 
     return plain(schema)
-
-
-def _error(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=visible(scrub(text)))], is_error=True)

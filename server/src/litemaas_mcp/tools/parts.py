@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -86,6 +87,13 @@ def position(tool: str, given: str | None, *types: type | tuple[type, ...]) -> l
     if name != tool or len(values) != len(types) or not all(map(isinstance, values, types)):
         raise Failure(f"cursor: this is no next_cursor of {tool}. Leave it out to start with the first page.")
     return values
+
+
+def same(stored: Any, wanted: Any) -> bool:
+    """Whether both are the same value, or the same amount: LiteLLM answers with 15 digits, LiteMaaS's row holds a decimal."""
+    if isinstance(wanted, (int, float)) and isinstance(stored, (int, float, Decimal)):
+        return math.isclose(stored, wanted, rel_tol=1e-12)
+    return stored == wanted
 
 
 def near(name: str, names: Iterable[str | None]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from litemaas_mcp.backends import Backends
 from litemaas_mcp.durations import normalise
 from litemaas_mcp.errors import Failure, Unavailable
 from litemaas_mcp.tools import Answer, tool
-from litemaas_mcp.tools.parts import Cursor, Page, Row, count, cursor, moment, money, near, position, table, utc
+from litemaas_mcp.tools.parts import Cursor, Page, Row, count, cursor, moment, money, near, position, same, table, utc
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -245,7 +244,7 @@ async def update_user_budget(
     wanted = {"max_budget": max_budget} | ({"budget_duration": wanted_duration} if wanted_duration else {})
     # A write that carries the duration moves the reset date, so only what differs is sent. An old spelling such as
     # "weekly" differs from 7d: LiteLLM 1.81 takes it for a day.
-    changes = {name: value for name, value in wanted.items() if not _same(before[name], value)}
+    changes = {name: value for name, value in wanted.items() if not same(before[name], value)}
     after = before
     if dry_run:
         after = before | changes | ({"budget_reset_at": None} if "budget_duration" in changes else {})
@@ -273,13 +272,6 @@ async def update_user_budget(
 _UNTOUCHED = "its own row was not touched, since LITEMAAS_API_URL is not set; LiteMaaS may go on showing the old budget."
 
 
-def _same(stored: Any, wanted: float | str) -> bool:
-    """Whether both are the same period, or the same amount: LiteLLM answers with 15 digits, LiteMaaS's row holds a decimal."""
-    if isinstance(wanted, str) or not isinstance(stored, (int, float, Decimal)):
-        return stored == wanted
-    return math.isclose(stored, wanted, rel_tol=1e-12)
-
-
 async def _read_back(backends: Backends, before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     user_id = before["user_id"]
     try:
@@ -295,7 +287,7 @@ async def _read_back(backends: Backends, before: dict[str, Any], wanted: dict[st
             "If nobody created it again on purpose, delete it in LiteLLM."
         )
     missed = (
-        [f"{name} is {after.get(name)!r} instead of {value!r}" for name, value in wanted.items() if not _same(after.get(name), value)]
+        [f"{name} is {after.get(name)!r} instead of {value!r}" for name, value in wanted.items() if not same(after.get(name), value)]
         if after
         else ["the user is gone"]
     )
@@ -317,7 +309,7 @@ async def _update_litemaas(backends: Backends, user_id: str, wanted: dict[str, A
     except Failure:
         row = {}
     # Its new row goes to LiteLLM too, where a duration moves the reset date: here as well only what differs is sent.
-    changes = {_LITEMAAS_NAMES[name]: value for name, value in wanted.items() if not _same(row.get(name), value)}
+    changes = {_LITEMAAS_NAMES[name]: value for name, value in wanted.items() if not same(row.get(name), value)}
     if not changes:
         return "its row says so already."
     try:
@@ -326,7 +318,7 @@ async def _update_litemaas(backends: Backends, user_id: str, wanted: dict[str, A
         return f"NOT updated, while LiteLLM is: {failure} Call again to bring both together."
     if answer is None:
         return "it has no such user; nothing to update there."
-    missed = [f"{name} {answer.get(name)!r} instead of {value!r}" for name, value in changes.items() if not _same(answer.get(name), value)]
+    missed = [f"{name} {answer.get(name)!r} instead of {value!r}" for name, value in changes.items() if not same(answer.get(name), value)]
     return f"its row was updated, but it answers {', '.join(missed)}." if missed else "its row was updated too."
 
 

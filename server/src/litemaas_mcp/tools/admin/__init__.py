@@ -1,0 +1,191 @@
+"""LiteLLM's administration: tools whose first parameter is LiteLLM with the caller's own key, and whose answers are in one envelope.
+
+`{"success": true, "data": …}`, or `{"success": false, "error": {"status", "message", "detail"}}` with `isError`, both as structured
+content and as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, SecretStr
+from pydantic_core import to_json
+
+from litemaas_mcp.auth import passed_key
+from litemaas_mcp.backends.admin import Admin
+from litemaas_mcp.durations import normalise
+from litemaas_mcp.errors import Failure
+from litemaas_mcp.redaction import scrub, visible
+from litemaas_mcp.tools import Answer, Tool, tool
+from litemaas_mcp.tools.parts import cursor as cursor_at
+from litemaas_mcp.tools.parts import position, same
+
+LONGEST = 2000  # characters of one text in an answer: logs hold whole prompts
+
+_ERROR = {
+    "type": "object",
+    "description": "what went wrong, when success is false",
+    "properties": {
+        "status": {"type": "integer", "description": "LiteLLM's HTTP status, or the one that says the same"},
+        "message": {"type": "string", "description": "what went wrong and what to do"},
+        "detail": {
+            "type": "object",
+            "description": "what LiteLLM answered, whole; empty when it was not asked",
+            "additionalProperties": True,
+        },
+    },
+    "required": ["status", "message", "detail"],
+}
+
+
+class Data(Answer):
+    """The `data` of an envelope."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AdminTool(Tool):
+    """A tool that asks LiteLLM with the key of the request that it serves."""
+
+    def source(self, backends: Admin, context: Any) -> Admin:
+        request = context.request_context
+        client = request.session.client_params
+        return backends.of(passed_key(request.request), _named(client.client_info) if client else None)
+
+    def schema(self, answer: dict[str, Any]) -> dict[str, Any]:
+        success = {"type": "boolean"}
+        return {"type": "object", "properties": {"success": success, "data": answer, "error": _ERROR}, "required": ["success"]}
+
+    def told(self, answer: Answer) -> tuple[dict[str, Any], str]:
+        data = _clean(answer.model_dump(mode="json"))
+        # The one answer that shows a key, which can't be had again.
+        data |= {name: value.get_secret_value() for name, value in answer if isinstance(value, SecretStr)}
+        return _told({"success": True, "data": data})
+
+    def told_failure(self, failure: Failure) -> tuple[dict[str, Any], str]:
+        error = {"status": failure.status, "message": str(failure), "detail": failure.detail or {}}
+        return _told({"success": False, "error": _clean(error)})
+
+
+# The decorator of the eleven.
+admin_tool = partial(tool, kind=AdminTool)
+
+
+def _told(envelope: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    return envelope, _json(envelope)
+
+
+def _named(client: Any) -> str | None:
+    """Return what a client calls itself, as a header can carry it."""
+    return re.sub(r"[^\x21-\x7e]+", "-", f"{client.name}/{client.version}")[:100] if client and client.name else None
+
+
+def _clean(value: Any) -> Any:
+    """Return an answer without secrets, invisible characters, and the ends of very long texts."""
+    if isinstance(value, str):
+        text = visible(scrub(value))
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
+    if isinstance(value, dict):
+        # A key's name is what LiteLLM itself shows of it: sk-...abcd.
+        return {name: part if name == "key_name" else _clean(part) for name, part in value.items() if name != "password"}
+    return [_clean(part) for part in value] if isinstance(value, list) else value
+
+
+# What several tools share.
+
+Page = Annotated[int, Field(ge=1, le=1_000_000, description="which page; cursor says the same")]
+Size = Annotated[int, Field(ge=1, le=100, description="rows of a page")]
+Cursor = Annotated[
+    str | None,
+    Field(description="next_cursor of the page before, with the same filters; its page and size count", max_length=500),
+]
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Row = dict[str, Any]
+Brief = Annotated[list[Row], Field(description="as LiteLLM has them; fields that are null or empty are left out")]
+
+
+class Rows(Data):
+    """A page of a list."""
+
+    total: Annotated[int, Field(description="rows in all, with these filters")]
+    page: int
+    page_size: int
+    total_pages: int
+    truncated: Annotated[bool, Field(description="whether there are more rows after these")]
+    next_cursor: Annotated[str | None, Field(description="pass as cursor for the next page")]
+
+
+def place(tool: str, cursor: str | None, page: int, size: int) -> tuple[int, int]:
+    """Return which page to ask for, and of which size."""
+    at = position(tool, cursor, int, int)
+    return (at[0], at[1]) if at else (page, size)
+
+
+def paged(tool: str, page: int, size: int, total: int, pages: int) -> dict[str, Any]:
+    """Return the fields of `Rows`."""
+    more = page < pages
+    following = cursor_at(tool, page + 1, size) if more else None
+    return {"total": total, "page": page, "page_size": size, "total_pages": pages, "truncated": more, "next_cursor": following}
+
+
+def brief(row: Row) -> Row:
+    """Return a row without what says nothing."""
+    parts = {name: brief(part) if isinstance(part, dict) else part for name, part in row.items()}
+    return {name: part for name, part in parts.items() if part not in (None, "", [], {})}
+
+
+def duration(field: str, value: str | None) -> str | None:
+    """Return a duration as every LiteLLM version understands it. Raises `Failure`, naming the field."""
+    try:
+        return normalise(value) if value else None
+    except ValueError as error:
+        raise Failure(f"{field}: {value!r:.40} {error}.") from None
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """Return the fields that were given: null is left out."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def hash_of(key: str) -> str:
+    """Return the hash by which LiteLLM names a key. Whoever names one by its value is understood; the value goes no further."""
+    return hashlib.sha256(key.encode()).hexdigest() if key.startswith("sk-") else key
+
+
+def changes(before: Row, fields: dict[str, Any], clear: list[Any] | None) -> dict[str, Any]:
+    """Return what is to be sent: what differs, since each write of a period moves its reset date. To be cleared is to become null.
+
+    Raises `Failure` when nothing at all was asked for, or one field both set and cleared.
+    """
+    if both := sorted(set(clear or ()) & fields.keys()):
+        raise Failure(f"clear: {both[0]} is also given a value: say one or the other.")
+    wanted = fields | dict.fromkeys(clear or ())
+    if not wanted:
+        raise Failure("Nothing to change: give at least one field, or clear one.")
+    return {name: value for name, value in wanted.items() if name not in before or not same(before[name], value)}
+
+
+def check_kept(after: Row, sent: dict[str, Any]) -> None:
+    """Raise `Failure` when LiteLLM accepted a change and did not keep it: 1.81 drops a user's nulls, all versions an empty list."""
+    wrong = [
+        f"{name} is {_json(after[name])} instead of {_json(value)}"
+        for name, value in sent.items()
+        # These are kept elsewhere: a row of their own, the date that comes of a duration.
+        if name in after and name not in ("object_permission", "duration") and not same(_folded(after[name]), _folded(value))
+    ]
+    if wrong:
+        raise Failure(f"LiteLLM accepted the change but did not keep all of it: {'; '.join(wrong)}. The rest is done.", 502)
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()
+
+
+def _folded(value: Any) -> Any:
+    # LiteLLM writes e-mails in small letters.
+    return value.lower() if isinstance(value, str) and "@" in value else value
