@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -170,11 +171,12 @@ def _pattern(prefix: str, count: int, domain: str | None) -> list[dict[str, Any]
 
 
 def _item(number: int, shared: dict[str, Any], given: dict[str, Any]) -> Item:
-    alias = given["key_alias"].strip()
-    if not alias or alias.endswith(ROTATING):
+    alias = given["key_alias"]
+    if not alias.strip() or alias.endswith(ROTATING):
         raise LiteLLMError(f"keys: the key_alias of key number {number} is empty, or ends with {ROTATING!r}.")
-    user_email = (given.get("user_email") or "").strip() or None
-    user_id = (given.get("user_id") or "").strip() or None
+    user_id, user_email = given.get("user_id") or None, given.get("user_email") or None
+    if user_email and not re.fullmatch(r"[^@\s]+@[^@\s]+", user_email):
+        raise LiteLLMError(f"keys: {alias}: user_email: must be an e-mail address, such as {alias}@example.com. It is {user_email!r}.")
     settings = {
         name: shared[name] if given.get(name) is None else given[name] for name in (*(each.name for each in KEY_FIELDS), "duration")
     }

@@ -70,8 +70,9 @@ KEY_FIELDS = (
 
 SET = "litemaas_set"  # the metadata that names the set which litellm_keys made a key or a user for
 
-# What the old key is called while a rotation is under way: aliases are unique, and the name says what is left to do.
-ROTATING = " (being rotated)"
+# What the old key is called while a rotation is under way: aliases are unique, and the name says what is left to do. It is of letters
+# that LiteLLM takes with enable_key_alias_format_validation too.
+ROTATING = ".being-rotated"
 REPLACES = "litemaas_replaces"  # the metadata that tells a key made by a rotation from a stranger's
 # What a new value keeps beside the declared fields.
 KEPT = ("aliases", "allowed_routes", "permissions", "config")

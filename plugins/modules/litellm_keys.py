@@ -223,7 +223,8 @@ options:
   on_lost:
     description:
       - What happens to keys whose values nobody has. With V(report) they stay, and RV(lost) and a warning name them.
-      - With V(rotate) they get new values, and keep alias, owner, limits, permissions, spend and the moment at which they expire.
+      - With V(rotate) they get new values, and keep alias, owner, limits, permissions and spend. With O(duration) they are valid for that
+        long from now on, without it as long as before.
     type: str
     choices: [report, rotate]
     default: report
@@ -697,7 +698,7 @@ class KeySet:
             f"{sentence.format(names(those))}."
             for those, sentence in (
                 (plan.lost, f"Keys exist whose values {where}; {remedy}: {{}}"),
-                (expired, "Keys have expired; remove the set, or make a new one: {}"),
+                (expired, "Keys have expired; give a longer duration, or remove the set: {}"),
                 (
                     plan.twins,
                     "Several keys have one alias, and nothing tells which is in use; remove one by litellm_key and its token: {}",

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.modules.conftest import LiteLLM, name
 
 LIMITS = ("max_budget", "budget_duration", "tpm_limit", "rpm_limit", "max_parallel_requests")
-ROTATING = " (being rotated)"
+ROTATING = ".being-rotated"
 
 
 def stored(litellm: LiteLLM, alias: str) -> list[dict[str, Any]]:

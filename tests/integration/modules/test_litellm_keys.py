@@ -27,8 +27,8 @@ class Set:
         self.options = {"prefix": f"{self.name}-", "count": 3, **options}
 
     def run(self, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        options = {option: value for option, value in (self.options | options).items() if value is not ...}
-        return self.litellm.run("litellm_keys", check=check, name=self.name, **options)
+        options = {option: value for option, value in ({"name": self.name} | self.options | options).items() if value is not ...}
+        return self.litellm.run("litellm_keys", check=check, **options)
 
     def stored(self) -> list[dict[str, Any]]:
         return self.litellm.rows(
@@ -320,6 +320,9 @@ def test_what_litellm_does_not_take_is_found_with_the_first_key(keys: Set, litel
         ({"prefix": ..., "count": ..., "keys": [{"key_alias": "a"}, {"key_alias": "b"}, {"key_alias": "a"}]}, "is the same for a."),
         ({"prefix": ..., "count": ..., "keys": [{"key_alias": "a", "key": "short"}]}, "keys: a: key: must begin with sk-"),
         ({"prefix": ..., "count": ..., "keys": [{"key_alias": "a", "max_budget": "x"}]}, "keys: a: max_budget: must be"),
+        ({"prefix": ..., "count": ..., "keys": [{"key_alias": "a", "user_email": "a"}]}, "keys: a: user_email: must be an e-mail"),
+        ({"domain": "two words"}, "user_email: must be an e-mail"),
+        ({"name": " "}, "name: is empty"),
         ({"keys_file": "/no/such/folder/keys.json"}, "keys_file: there is no folder /no/such/folder"),
     ],
 )
@@ -552,6 +555,21 @@ def test_the_mark_of_lost_values_outlives_its_key(keys: Set, relay: Relay):
     assert keys.run(**rest)["lost"] == others
     assert keys.run(**rest, on_lost="rotate")["rotated"] == others
     assert keys.run(**rest)["lost"] == []
+
+
+def test_keys_that_have_expired_are_named_and_live_on_with_a_longer_duration(keys: Set, litellm: LiteLLM):
+    keys.run(duration="30d")
+    litellm.execute(
+        "update \"LiteLLM_VerificationToken\" set created_at = created_at - interval '31 days', expires = expires - interval '31 days' "
+        "where metadata->>'litemaas_set' = %s",
+        keys.name,
+    )
+    expired = keys.run(duration="30d")
+    assert not expired["changed"]
+    assert f"Keys have expired; give a longer duration, or remove the set: {', '.join(keys.aliases(1, 2, 3))}" in str(expired["warnings"])
+    done = keys.run(duration="60d")
+    assert done["updated"] == keys.aliases(1, 2, 3)
+    assert not keys.run(duration="60d")["changed"]
 
 
 def test_a_value_of_ones_own_replaces_another(keys: Set, litellm: LiteLLM):
