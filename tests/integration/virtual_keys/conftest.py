@@ -102,12 +102,12 @@ class Workshop:
         """Run a play."""
         return self.ansible([*self.command(play, variables), *arguments], env)
 
-    def playbook(self, name: str, *arguments: str, **variables: Any) -> Outcome:
+    def playbook(self, name: str, *arguments: str, env: dict[str, str] | None = None, **variables: Any) -> Outcome:
         """Run one of the collection's playbooks, as an operator would."""
         (self.folder / "variables.json").write_text(json.dumps(variables))
         command = [sys.executable, "-m", "ansible", "playbook", "-vvv", "-e", "@variables.json", f"rhpds.litemaas.{name}", *arguments]
         connection = {"LITELLM_API_URL": self.stack.litellm_url, "LITELLM_API_KEY": self.stack.litellm_master_key}
-        return self.ansible(command, connection | {"PWD": str(self.folder)})
+        return self.ansible(command, connection | {"PWD": str(self.folder)} | (env or {}))
 
     def ansible(self, command: list[str], env: dict[str, str] | None) -> Outcome:
         """Run Ansible; whatever comes of it, no secret is in what it says with -vvv."""

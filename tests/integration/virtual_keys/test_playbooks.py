@@ -58,6 +58,7 @@ def test_manage_virtual_keys_makes_lists_and_removes_a_workshop(workshop: Worksh
         outcome = done(workshop.playbook("manage_virtual_keys", litemaas_action="delete", litemaas_set=workshop.alias))
         assert outcome.changed == changed
     assert (workshop.keys(), workshop.users(), workshop.written) == ({}, {}, {})
+    assert '"None."' in done(workshop.playbook("manage_virtual_keys", litemaas_set=workshop.alias)).said
 
 
 def test_manage_virtual_keys_makes_shows_rotates_and_removes_one_key(workshop: Workshop):
@@ -107,3 +108,10 @@ def test_what_is_missing_is_named(workshop: Workshop, playbook: str, variables: 
     outcome = workshop.playbook(playbook, **variables)
     assert outcome.code == 2
     assert named in outcome.said.partition("fatal: ")[2] + outcome.said.partition("failed: ")[2]
+
+
+@pytest.mark.parametrize("playbook", ["manage_budgets", "manage_virtual_keys", "manage_models"])
+def test_without_an_address_the_variable_is_named(workshop: Workshop, playbook: str):
+    outcome = workshop.playbook(playbook, env={"LITELLM_API_URL": ""})
+    assert outcome.code == 2
+    assert "Set the environment variable LITELLM_API_URL" in outcome.said
