@@ -18,6 +18,7 @@ description:
   - The value of a key is known only to the run that makes it, unless O(keys_file) keeps it. Without a file it is in the result, which a
     playbook's output does not show, not even with C(-vvv). (C(ansible -m) shows the result.) When a run ends before it returns its result,
     the next run names the keys whose values nobody has; O(on_lost) decides what becomes of them.
+  - Tasks with C(async) are refused, since another module would display their result.
 author: RHDP (@rhpds)
 extends_documentation_fragment:
   - rhpds.litemaas.connection

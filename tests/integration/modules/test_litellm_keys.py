@@ -697,3 +697,10 @@ def test_no_verbosity_shows_a_value(keys: Set, tmp_path: Path, connection: str):
     assert len(kept) == 5
     assert [value for value in (*kept, keys.litellm.stack.litellm_master_key) if value in said] == []
     assert f"{keys.name}-1" in said
+
+
+def test_an_asynchronous_task_which_would_be_displayed_is_refused(keys: Set, tmp_path: Path):
+    code, said = Playbook(tmp_path, [task(keys, count=1) | {"async": 60, "poll": 1}]).run("-v")
+    assert code != 0
+    assert "does not support async" in said
+    assert keys.stored() == []
