@@ -1,0 +1,394 @@
+"""The stack's role in a cluster: made, made again, repaired, upgraded, rotated, killed, removed."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from conftest import Stack
+from tests.integration.cluster.test_mcp_role import restore_reader
+from tests.support import older_deployment
+from tests.support.ansible_run import Playbook
+from tests.support.clusters import DOMAIN, Cluster, decoded, running
+from tests.support.real_pods import RealPods
+
+ROLE = "ocp4_workload_litemaas"
+SECRETS = ("litemaas-db", "litellm-secret", "backend-secret")
+OPEN = {"username", "database", "UI_USERNAME"}  # what the Secrets hold that is none
+LISTS = {
+    "deployments": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
+    "services": "/api/v1",
+    "secrets": "/api/v1",
+    "configmaps": "/api/v1",
+    "persistentvolumeclaims": "/api/v1",
+    "cronjobs": "/apis/batch/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+    "ingresses": "/apis/networking.k8s.io/v1",
+    "poddisruptionbudgets": "/apis/policy/v1",
+    "routes": "/apis/route.openshift.io/v1",
+}
+CLAIM = "persistentvolumeclaims/postgres-storage-litellm-postgres-0"
+TODAYS_REQUESTS = 91  # of the deployer before this one, in a first run
+
+
+class Deployer:
+    """Runs the role by a real ansible-playbook against a namespace that is not there yet."""
+
+    def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
+        self.cluster, self.namespace, self.folder = cluster, namespace, folder
+        several = 2 if cluster.has("PodDisruptionBudget", "policy/v1") else 1  # Kubernetes 1.20 has none in that version
+        self.variables: dict[str, Any] = {
+            "output_dir": str(folder),
+            f"{ROLE}_namespace": namespace,
+            f"{ROLE}_oauth_enabled": True,
+            f"{ROLE}_ha_litellm_replicas": several,
+            f"{ROLE}_ha_frontend_replicas": several,
+            f"{ROLE}_key_cleanup": cluster.has("CronJob", "batch/v1"),
+        }
+        self.playbook = Playbook(folder, [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{ROLE}"}}])
+        self.playbook.environment |= cluster.environment
+        self.playbook.command += ["-vvv", "-e", "@variables.json"]
+        self.hidden: set[str] = set()
+
+    def write(self, **variables: Any) -> None:
+        named = {name if name == "ACTION" else f"{ROLE}_{name}": value for name, value in variables.items()}
+        (self.folder / "variables.json").write_text(json.dumps(self.variables | named))
+
+    def run(self, *arguments: str, **variables: Any) -> str:
+        """Run it, and return what it said; no secret is among it, whatever came of it."""
+        self.write(**variables)
+        self.code, said = self.playbook.run(*arguments)
+        self.hidden |= {value for name in SECRETS for key, value in self.secret(name).items() if key not in OPEN}
+        assert [each for each in self.hidden if each in said] == []
+        return said
+
+    def succeeds(self, *arguments: str, **variables: Any) -> int:
+        """Run it; return how many tasks changed something."""
+        said = self.run(*arguments, **variables)
+        assert self.code == 0, said[-5000:]
+        return int(re.search(r"changed=(\d+)", said.rpartition("PLAY RECAP")[2])[1])
+
+    def fails(self, **variables: Any) -> str:
+        said = self.run(**variables)
+        assert self.code != 0
+        return " ".join(said.replace("\\", "").split())
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return an object of the namespace, such as deployments/litellm."""
+        return self.cluster.get(f"{LISTS[name.partition('/')[0]]}/namespaces/{self.namespace}/{name}")
+
+    def secret(self, name: str) -> dict[str, str]:
+        return decoded(self.get(f"secrets/{name}") or {})
+
+    def secrets(self) -> dict[str, dict[str, str]]:
+        return {name: self.secret(name) for name in SECRETS}
+
+    def objects(self) -> set[str]:
+        """Return plural and name of everything that a stack may be made of."""
+        found = set()
+        for plural, api in LISTS.items():
+            listed = self.cluster.get(f"{api}/namespaces/{self.namespace}/{plural}") or {"items": []}
+            found |= {f"{plural}/{item['metadata']['name']}" for item in listed["items"]}
+        return {each for each in found if "-token-" not in each and "kube-root-ca.crt" not in each}
+
+    def sums(self) -> dict[str, str]:
+        """Return what rolls the pods of each workload when it changes."""
+        names = ("statefulsets/litellm-postgres", "deployments/litellm", "deployments/litellm-backend", "deployments/litellm-frontend")
+        return {name: self.get(name)["spec"]["template"]["metadata"]["annotations"]["rhpds.litemaas/checksum"] for name in names}
+
+    def change(self, name: str, patch: dict[str, Any]) -> None:
+        path = f"{LISTS[name.partition('/')[0]]}/namespaces/{self.namespace}/{name}"
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self.cluster.client.patch(path, content=json.dumps(patch), headers=headers).raise_for_status()
+
+    def make_older_deployment(self) -> None:
+        plurals = {"NetworkPolicy": "networkpolicies"}
+        for each in older_deployment.objects(self.namespace, DOMAIN):
+            plural = plurals.get(each["kind"], f"{each['kind'].lower()}s")
+            path = "/api/v1/namespaces" if plural == "namespaces" else f"{LISTS[plural]}/namespaces/{self.namespace}/{plural}"
+            self.cluster.client.post(path, json=each).raise_for_status()
+
+
+@pytest.fixture
+def deployer(cluster: Cluster, tmp_path: Path) -> Iterator[Deployer]:
+    made = Deployer(cluster, cluster.new_namespace(), tmp_path)
+    yield made
+    cluster.remove_namespace(made.namespace)
+    cluster.client.delete(f"/apis/oauth.openshift.io/v1/oauthclients/{made.namespace}")
+    if cluster.server:
+        cluster.server.kubelet.reset()
+
+
+def test_provision_again_drift_destroy_and_again(deployer: Deployer):
+    assert deployer.succeeds("--check", "--diff") > 0
+    assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is None
+
+    assert deployer.succeeds() > 0
+    first, objects, sums = deployer.secrets(), deployer.objects(), deployer.sums()
+    client = deployer.cluster.get(f"/apis/oauth.openshift.io/v1/oauthclients/{deployer.namespace}")
+    assert client["secret"] == first["backend-secret"]["OAUTH_CLIENT_SECRET"]
+    assert f"https://litellm-frontend.{DOMAIN}/api/auth/callback" in client["redirectURIs"]
+    told = yaml.safe_load((deployer.folder / "user-data.yaml").read_text())
+    assert told == {
+        "litellm_admin_url": f"https://litellm.{DOMAIN}",
+        "litellm_api_endpoint": f"https://litellm.{DOMAIN}",
+        "litemaas_frontend_url": f"https://litellm-frontend.{DOMAIN}",
+        "litellm_admin_username": "admin",
+        "litellm_admin_password": first["litellm-secret"]["UI_PASSWORD"],
+        "litemaas_admin_api_key": first["litellm-secret"]["LITELLM_MASTER_KEY"],
+        "litemaas_namespace": deployer.namespace,
+        "litemaas_version": "0.4.0",
+        "litemaas_ha_enabled": True,
+        "litemaas_replicas": deployer.variables[f"{ROLE}_ha_litellm_replicas"],
+    }
+
+    before = deployer.cluster.requests
+    assert deployer.succeeds() == 0
+    if before is not None:
+        assert len(deployer.cluster.requests) - len(before) <= TODAYS_REQUESTS / 2
+    assert (deployer.secrets(), deployer.objects(), deployer.sums()) == (first, objects, sums)
+    assert deployer.succeeds("--check", "--diff") == 0
+
+    deployer.change("deployments/litellm", {"spec": {"replicas": 0}})
+    deployer.change("networkpolicies/litellm-postgres", {"spec": {"ingress": [{}]}})
+    assert deployer.succeeds("--check", "--diff") == 1
+    assert deployer.get("deployments/litellm")["spec"]["replicas"] == 0
+    assert deployer.succeeds() == 1
+    assert deployer.get("deployments/litellm")["spec"]["replicas"] > 0
+    assert deployer.get("networkpolicies/litellm-postgres")["spec"]["ingress"] != [{}]
+
+    kept = {CLAIM, "secrets/litemaas-db", "secrets/litellm-secret"}
+    assert deployer.succeeds(ACTION="destroy") > 0
+    assert deployer.objects() == kept
+    assert deployer.cluster.get(f"/apis/oauth.openshift.io/v1/oauthclients/{deployer.namespace}") is None
+    assert deployer.succeeds(remove=True) == 0
+    assert deployer.succeeds(ACTION="create") > 0
+    assert {name: deployer.secret(name) for name in SECRETS[:2]} == {name: first[name] for name in SECRETS[:2]}
+
+    assert deployer.succeeds(ACTION="remove", remove_data=True) > 0
+    assert deployer.objects() == set()
+    assert deployer.succeeds(ACTION="remove", remove_data=True) in (0, 1)  # the namespace may still be on its way out
+
+
+def test_a_namespace_of_others_stays(deployer: Deployer):
+    body = {"metadata": {"name": deployer.namespace}}
+    deployer.cluster.client.post("/api/v1/namespaces", json=body).raise_for_status()
+    path = f"/api/v1/namespaces/{deployer.namespace}/configmaps"
+    deployer.cluster.client.post(path, json={"metadata": {"name": "of-others"}}).raise_for_status()
+    deployer.succeeds()
+    deployer.succeeds(ACTION="destroy", remove_data=True)
+    assert deployer.objects() == {"configmaps/of-others"}
+    assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is not None
+
+
+def test_an_older_deployment_is_taken_over_with_its_secrets_and_its_volume(deployer: Deployer):
+    deployer.make_older_deployment()
+    salt = older_deployment.LITELLM["LITELLM_MASTER_KEY"]
+    assert deployer.succeeds() > 0
+    url = "postgresql://litellm:database-password@litellm-postgres:5432/litemaas_db"
+    assert deployer.secrets() == {
+        "litemaas-db": older_deployment.DATABASE | {"DATABASE_URL": url, "LITELLM_DATABASE_URL": url},
+        "litellm-secret": older_deployment.LITELLM | {"LITELLM_SALT_KEY": salt},
+        "backend-secret": older_deployment.BACKEND,
+    }
+    for name in ("deployments/litellm", "deployments/litellm-backend", "deployments/litellm-frontend", "statefulsets/litellm-postgres"):
+        pod = deployer.get(name)["spec"]["template"]["spec"]
+        assert "initContainers" not in pod
+        assert "command" not in pod["containers"][0]
+    assert deployer.objects().isdisjoint({"networkpolicies/allow-intra-namespace", "configmaps/litemaas-key-cleanup-script"})
+    assert deployer.succeeds() == 0
+    assert deployer.succeeds(ACTION="destroy", remove_data=True) > 0
+    assert deployer.objects() == set()
+
+
+def test_an_older_deployment_can_be_removed_without_having_been_taken_over(deployer: Deployer):
+    deployer.make_older_deployment()
+    assert deployer.succeeds(remove=True, remove_data=True) > 0
+    assert deployer.objects() == set()
+
+
+def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
+    """A second run of the older deployer has given the Secret another key than the pods have, and no pod can be asked here."""
+    deployer.make_older_deployment()
+    running_pods = f"/api/v1/namespaces/{deployer.namespace}/pods"
+
+    def started() -> bool:
+        items = deployer.cluster.get(running_pods, labelSelector="app=litellm")["items"]
+        return any("running" in each.get("state", {}) for item in items for each in item["status"].get("containerStatuses", []))
+
+    deadline = time.monotonic() + 30
+    while not started():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(1.1)  # times are whole seconds
+    deployer.change("secrets/litellm-secret", {"stringData": {"LITELLM_MASTER_KEY": "sk-of-the-second-run"}})
+    said = deployer.fails()
+    assert "give it as ocp4_workload_litemaas_litellm_salt_key" in said
+    assert "LITELLM_SALT_KEY" not in deployer.secret("litellm-secret")
+    deployer.hidden.add("sk-that-the-pods-have")
+    deployer.succeeds(litellm_salt_key="sk-that-the-pods-have")
+    assert deployer.secret("litellm-secret")["LITELLM_SALT_KEY"] == "sk-that-the-pods-have"
+    assert deployer.succeeds() == 0
+
+
+def test_rotation_changes_what_it_names_and_rolls_what_depends_on_it(deployer: Deployer):
+    deployer.succeeds()
+    first, sums = deployer.secrets(), deployer.sums()
+    deployer.succeeds(rotate=["postgres_password", "oauth_client_secret"])
+    after = deployer.secrets()
+    changed = {(name, key) for name in SECRETS for key in after[name] if after[name][key] != first[name][key]}
+    assert changed == {
+        ("litemaas-db", "password"),
+        ("litemaas-db", "DATABASE_URL"),
+        ("litemaas-db", "LITELLM_DATABASE_URL"),
+        ("backend-secret", "OAUTH_CLIENT_SECRET"),
+    }
+    client = deployer.cluster.get(f"/apis/oauth.openshift.io/v1/oauthclients/{deployer.namespace}")
+    assert client["secret"] == after["backend-secret"]["OAUTH_CLIENT_SECRET"]
+    rolled = {name for name, value in deployer.sums().items() if value != sums[name]}
+    assert rolled == {"statefulsets/litellm-postgres", "deployments/litellm", "deployments/litellm-backend"}
+    assert deployer.succeeds() == 0
+
+
+def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
+    deployer.succeeds(ha_enable_redis=False, network_policy=False, api_route_prefix="llm", litellm_config={"litellm_settings": {"x": 1}})
+    objects = deployer.objects()
+    assert {each for each in objects if "redis" in each or "networkpolicies" in each} == set()
+    assert deployer.get("routes/litellm")["spec"]["host"] == f"llm.{DOMAIN}"
+    assert "x: 1" in deployer.get("configmaps/litellm-config")["data"]["config.yaml"]
+    deployer.succeeds()
+    assert {"deployments/litellm-redis", "services/litellm-redis", "networkpolicies/litellm-redis"} <= deployer.objects()
+    assert "x: 1" not in deployer.get("configmaps/litellm-config")["data"]["config.yaml"]
+    deployer.succeeds(ha_enable_redis=False, network_policy=False)
+    assert deployer.objects() == objects
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"ha_litellm_replica": 2}, "ocp4_workload_litemaas_ha_litellm_replica is no variable of these roles"),
+        ({"ha_litellm_replicas": "many"}, "ocp4_workload_litemaas_ha_litellm_replicas"),
+        ({"ha_postgres_replicas": 3}, "value of ocp4_workload_litemaas_ha_postgres_replicas must be one of: 1"),
+        ({"rotate": ["everything"]}, "value of ocp4_workload_litemaas_rotate must be one or more of"),
+        ({"external_database_url": "db.example.com"}, "must be of the form postgresql://user:password@host:5432/database"),
+        ({"postgres_storage_class": "none-such"}, "the cluster has no storage class 'none-such'. It has: gp2-csi, gp3-csi"),
+    ],
+)
+def test_wrong_variables_are_named_and_make_nothing(deployer: Deployer, variables: dict[str, Any], says: str):
+    assert says in deployer.fails(**variables)
+    assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is None
+
+
+@pytest.mark.parametrize(
+    ("pod", "trouble", "says"),
+    [
+        ("litellm-postgres", "unschedulable", "StatefulSet/litellm-postgres is not rolled out"),
+        ("litellm-backend", "image_pull", "the image can't be pulled"),
+    ],
+)
+def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, pod: str, trouble: str, says: str):
+    deployer.cluster.kubelet.behave(pod, trouble)
+    said = deployer.fails(wait_timeout=5)
+    assert says in said
+    assert "Last events:" in said
+
+
+def test_missing_rights_are_named(deployer: Deployer):
+    reads = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}
+    namespaces = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]}
+    for rules, says in (
+        ([], 'cannot get resource "namespaces"'),
+        ([reads], 'cannot create resource "namespaces"'),
+        ([reads, namespaces], 'cannot create resource "secrets"'),
+    ):
+        deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(deployer.cluster.deployer(*rules))
+        assert says in deployer.fails()
+
+
+def test_a_plain_kubernetes_gets_ingresses(tmp_path: Path):
+    with running("stand-in", openshift=False) as plain:
+        annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
+        body = {"metadata": {"name": "standard", "annotations": annotations}, "provisioner": "example.com/disk"}
+        plain.client.post("/apis/storage.k8s.io/v1/storageclasses", json=body).raise_for_status()
+        deployer = Deployer(plain, plain.new_namespace(), tmp_path)
+        deployer.variables[f"{ROLE}_oauth_enabled"] = False
+        assert "ocp4_workload_litemaas_cluster_domain: the cluster does not tell" in deployer.fails()
+        deployer.variables[f"{ROLE}_cluster_domain"] = DOMAIN
+        deployer.succeeds()
+        assert {f"ingresses/litellm{part}" for part in ("", "-admin", "-frontend")} <= deployer.objects()
+        assert deployer.get("ingresses/litellm")["spec"]["rules"][0]["host"] == f"litellm.{DOMAIN}"
+        assert deployer.succeeds() == 0
+        assert deployer.succeeds(ACTION="destroy") > 0
+
+
+def test_models_are_registered_and_their_keys_shown_nowhere(deployer: Deployer, stack: Stack):
+    name, key = f"stack-role-{secrets.token_hex(4)}", f"sk-provider-{secrets.token_hex(8)}"
+    deployer.hidden |= {key, stack.litellm_master_key}
+    models = [{"model_name": name, "litellm_model": "openai/gpt-4o", "api_base": f"{stack.stub_url}/v1", "api_key": key, "rpm": 60}]
+    given = {"litellm_api_key": stack.litellm_master_key, "models_url": stack.litellm_url, "litellm_models": models}
+    headers = {"Authorization": f"Bearer {stack.litellm_master_key}"}
+    with httpx.Client(base_url=stack.litellm_url, headers=headers, trust_env=False, timeout=30) as litellm:
+        deployer.succeeds(**given)
+        served = [each for each in litellm.get("/model/info").json()["data"] if each["model_name"] == name]
+        assert [each["litellm_params"]["rpm"] for each in served] == [60]
+        assert deployer.succeeds(**given) == 0
+        litellm.post("/model/delete", json={"id": served[0]["model_info"]["id"]}).raise_for_status()
+
+
+def test_the_mcp_server_comes_and_goes_with_the_stack(deployer: Deployer, stack: Stack):
+    """The stack's databases and LiteLLM are those of this machine, and the MCP server's pod runs for real beside them."""
+    deployer.hidden |= {stack.litellm_master_key, stack.database_url, stack.litemaas_database_url}
+    with RealPods(deployer.cluster, deployer.namespace) as pods:
+        given = {
+            "deploy_mcp": True,
+            "litellm_api_key": stack.litellm_master_key,
+            "external_database_url": stack.litemaas_database_url,
+            "external_litellm_database_url": stack.database_url,
+            "mcp_litellm_url": stack.litellm_url,
+            "mcp_verify_url": pods.url,
+        }
+        try:
+            deployer.succeeds(**given)
+            told = yaml.safe_load((deployer.folder / "user-data.yaml").read_text())
+            assert told["litemaas_mcp_url"] == f"https://litemaas-mcp.{DOMAIN}"
+            assert httpx.get(f"{pods.url}/health", trust_env=False).json()["status"] == "healthy"
+            before = deployer.cluster.requests
+            assert deployer.succeeds(**given) == 0
+            if before is not None:
+                assert len(deployer.cluster.requests) - len(before) <= TODAYS_REQUESTS
+            deployer.succeeds(ACTION="destroy", remove_data=True)
+            assert deployer.objects() == set()
+        finally:
+            restore_reader(stack)
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_anywhere_is_finished_by_the_next(deployer: Deployer):
+    dice = random.Random(4)
+    begun = time.monotonic()
+    deployer.succeeds()
+    whole = time.monotonic() - begun
+    deployer.succeeds(ACTION="destroy", remove_data=True)
+    for _ in range(10):
+        deployer.namespace = deployer.cluster.new_namespace()
+        deployer.variables[f"{ROLE}_namespace"] = deployer.namespace
+        deployer.write()
+        ends = time.monotonic() + dice.uniform(0.2, 0.95) * whole
+        deployer.playbook.killed_when(lambda ends=ends: time.monotonic() > ends)
+        before = deployer.secrets()
+        deployer.succeeds()
+        after = deployer.secrets()
+        assert {name: after[name] for name in SECRETS if before[name]} == {name: before[name] for name in SECRETS if before[name]}
+        assert deployer.succeeds() == 0
+        deployer.succeeds(ACTION="destroy", remove_data=True)
