@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
-from litemaas_mcp.app import TOOLS
-from litemaas_mcp.settings import Settings
+from litemaas_mcp.app import ADMIN_TOOLS, TOOLS
+from litemaas_mcp.settings import AdminSettings, ServeSettings, Settings
+from litemaas_mcp.tools import Tool
 from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def environment() -> str:
-    rows = [f"| `{name.upper()}` | {_default(field.default)} | {field.description} |" for name, field in Settings.model_fields.items()]
+def environment(settings: type[ServeSettings] = Settings) -> str:
+    fields = sorted(settings.model_fields.items(), key=lambda each: not each[1].is_required())
+    rows = [f"| `{name.upper()}` | {_default(field.default)} | {field.description} |" for name, field in fields]
     return "\n".join(["| variable | default | what it is |", "|---|---|---|", *rows])
 
 
-def tools() -> str:
+def tools(declared: tuple[Tool, ...] = TOOLS) -> str:
     rows = []
-    for tool in TOOLS:
+    for tool in declared:
         bound = tool.bind(None, deadline=1)
         required = bound.parameters.get("required", [])
         parameters = [_parameter(name, schema, name in required) for name, schema in bound.parameters["properties"].items()]
@@ -41,6 +44,7 @@ def modules() -> str:
 
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "docs/server.md": {"environment": environment, "tools": tools},
+    ROOT / "docs/admin.md": {"environment": partial(environment, AdminSettings), "tools": partial(tools, ADMIN_TOOLS)},
     ROOT / "docs/modules.md": {"modules": modules},
 }
 

@@ -75,7 +75,14 @@ MATRIX: list[dict[str, Any]] = [
     {},
     {"replicas": 3, "create_reader": False, "image_pull_secrets": ["pull"]},
     {"max_replicas": 5, "litemaas_url": "http://litellm-backend:8080", "extra_env": [{"name": "TOOL_TIMEOUT", "value": "60"}]},
-    {"replicas": 2, "max_replicas": 4, "create_reader": False, "litemaas_url": "https://backend.example.com", "read_only": True},
+    {
+        "replicas": 2,
+        "max_replicas": 4,
+        "create_reader": False,
+        "litemaas_url": "https://backend.example.com",
+        "read_only": True,
+        "admin": True,
+    },
     {"network_policy": False, "ingress_class": "nginx", "allowed_hosts": ["mcp.example.com"], "log_level": "DEBUG"},
 ]
 
