@@ -211,7 +211,7 @@ def make_plan(items: list[Item], held: Held, parameters: dict[str, Any], values:
     by_alias = defaultdict(list)
     for key in ours:
         by_alias[key["key_alias"]].append(key)
-    pending = {key["metadata"].get(RUN) for key in ours if key["metadata"].get(PENDING)}
+    pending = {key["metadata"][RUN] for key in ours if key["metadata"].get(PENDING) and key["metadata"].get(RUN)}
     for item in plan.items:
         _plan_key(plan, item, by_alias, pending, parameters["on_lost"], values)
     if parameters["purge"] or parameters["state"] == "absent":
@@ -285,7 +285,7 @@ def _plan_key(
     plan: Plan,
     item: Item,
     by_alias: dict[str, list[dict[str, Any]]],
-    pending: set[str | None],
+    pending: set[str],
     on_lost: str,
     values: dict[str, str] | None,
 ) -> None:

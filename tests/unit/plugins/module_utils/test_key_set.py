@@ -96,7 +96,8 @@ def test_keys_without_the_name_are_refused():
 
 
 def test_without_a_mark_and_without_a_file_nothing_is_lost():
-    assert plan(["a"], [key("a", **{RUN: "1"})], on_lost="rotate").changes == []
+    keys = [key("a", **{RUN: "1"}), key("b"), key("c", **{PENDING: True})]  # the last is of no run
+    assert plan("abc", keys, on_lost="rotate").changes == []
 
 
 def test_all_keys_of_a_marked_run_are_lost_and_no_others():
