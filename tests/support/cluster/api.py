@@ -16,7 +16,7 @@ from tests.support.cluster import access, patches, rules
 from tests.support.cluster.access import User
 from tests.support.cluster.kinds import KUBERNETES, OPENSHIFT, SCHEMAS, Decoding, Kind, Refusal, decode
 from tests.support.cluster.kubelet import Kubelet, Object, stamp
-from tests.support.cluster.store import Objects, born, without
+from tests.support.cluster.store import Objects, without
 from tests.support.cluster.workloads import Controllers
 
 ADMIN = "admin-token"
@@ -310,7 +310,7 @@ class Api:
         if (kind, namespace, name) in self.store.things:
             raise Refusal(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', kind.details(name))
         self._checked(call.user, kind, thing, None)
-        thing = born(kind, thing)
+        thing = self.store.born(kind, thing)
         held = owned if owned is not None else patches.updated_owners(kind, None, thing, call.manager)
         patches.record_owners(kind, None, thing, held, stamp())
         return thing if call.dry else self.store.save(thing)
@@ -335,6 +335,11 @@ class Api:
         if wanted and wanted != old["metadata"]["resourceVersion"]:
             text = "the object has been modified; please apply your changes to the latest version and try again"
             raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {kind.resource} "{name}": {text}', kind.details(name))
+        if kind.custom and not wanted:
+            text = "Invalid value: 0x0: must be specified for an update"
+            causes = [{"reason": "FieldValueInvalid", "message": text, "field": "metadata.resourceVersion"}]
+            details = kind.details(name) | {"causes": causes}
+            raise Refusal(422, "Invalid", f'{kind.resource} "{name}" is invalid: metadata.resourceVersion: {text}', details)
         thing = self._decoded(kind, thing, name)
         if sub == "status":
             thing = old | {"status": thing.get("status", {})}
@@ -399,8 +404,6 @@ class Api:
         old = self.store.things.get((kind, namespace, name))
         config = copy.deepcopy(config)
         config.setdefault("metadata", {}).setdefault("name", name)
-        if "stringData" in config and kind.kind == "Secret":
-            config = self._decoded(kind, config, name)
         new, held = patches.apply(kind, old, config, who, call.query.get("force") in ("1", "true", "True"))
         if old is None:
             return 201, self._create(call, kind, namespace, new, held)
@@ -412,10 +415,10 @@ class Api:
         options |= {key: call.query[key] for key in ("propagationPolicy", "dryRun") if key in call.query}
         for key, wanted in options.get("preconditions", {}).items():
             if thing["metadata"].get(key) != wanted:
-                found = thing["metadata"].get(key)
-                text = f"the {key.upper()} in the precondition ({wanted}) does not match the {key.upper()} in record ({found})."
-                message = f'Operation cannot be fulfilled on {kind.resource} "{name}": Precondition failed: {text}'
-                raise Refusal(409, "Conflict", message, kind.details(name))
+                field, done = {"uid": ("UID", "deleted and then recreated"), "resourceVersion": ("ResourceVersion", "modified")}[key]
+                text = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({thing['metadata'][key]})"
+                message = f'Operation cannot be fulfilled on {kind.full} "{name}": {text}. The object might have been {done}'
+                raise Refusal(409, "Conflict", message, kind.details(name) | {"kind": kind.kind})
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         status["details"] = kind.details(name) | {"uid": thing["metadata"]["uid"]}
         if options.get("dryRun"):

@@ -169,7 +169,8 @@ class ControlPlane:
         elif news := self.kubelet.news(pod):
             status, events = news
             if status["conditions"][0]["status"] == "True" and "nodeName" not in pod["spec"]:
-                client.post(f"{path}/binding", json={"metadata": {}, "target": {"kind": "Node", "name": "node"}})
+                node = {"kind": "Node", "name": "node"}
+                client.post(f"{path}/binding", json={"metadata": {"name": pod["metadata"]["name"]}, "target": node})
             client.patch(f"{path}/status", json={"status": status}, headers={"Content-Type": "application/merge-patch+json"})
             for each in events:
                 client.post(f"{namespace}/events", json=each)

@@ -56,6 +56,10 @@ class Kind:
     def resource(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    @property
+    def full(self) -> str:
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
     def details(self, name: str | None) -> dict:
         return ({"name": name} if name else {}) | ({"group": self.group} if self.group else {}) | {"kind": self.plural}
 
@@ -65,11 +69,10 @@ class Kind:
     def invalid(self, name: str, causes: list[tuple[str, str, str]]) -> Refusal:
         """`causes`: (field, reason without FieldValue, message)."""
         texts = [f"{place}: {message}" for place, _, message in causes]
-        kind = f"{self.kind}.{self.group}" if self.group else self.kind
         details = ({"name": name} if name else {}) | ({"group": self.group} if self.group else {}) | {"kind": self.kind}
         details["causes"] = [{"reason": f"FieldValue{reason}", "message": message, "field": place} for place, reason, message in causes]
         said = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-        return Refusal(422, "Invalid", f'{kind} "{name}" is invalid: {said}', details)
+        return Refusal(422, "Invalid", f'{self.full} "{name}" is invalid: {said}', details)
 
 
 def _ref(name: str) -> dict:
@@ -160,7 +163,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "HorizontalPodAutoscaler": {"status": {"currentReplicas": 0, "desiredReplicas": 0, "currentMetrics": None, "conditions": None}},
     "Ingress": {"status": {"loadBalancer": {}}},
     "Job": {"status": {}},
-    "JobSpec": {"parallelism": 1, "completions": 1, "backoffLimit": 6, "template": {}},
+    "JobSpec": {"backoffLimit": 6, "template": {}},
     "JobTemplateSpec": {"metadata": {}},
     "Namespace": {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}},
     "NetworkPolicyPort": {"protocol": "TCP"},
@@ -300,6 +303,10 @@ def _special(name: str, value: dict, place: str) -> None:
         case "DeploymentStrategy" | "StatefulSetUpdateStrategy":
             if value.setdefault("type", "RollingUpdate") == "RollingUpdate":
                 value.setdefault("rollingUpdate", {})
+        case "JobSpec":
+            if "parallelism" not in value:
+                value.setdefault("completions", 1)
+            value.setdefault("parallelism", 1)
         case "NetworkPolicySpec":
             value.setdefault("policyTypes", ["Ingress"] + (["Egress"] if value.get("egress") else []))
         case "Subject" if value.get("kind") in ("User", "Group"):

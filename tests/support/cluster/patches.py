@@ -216,7 +216,9 @@ def record_owners(kind: Kind, before: dict | None, after: dict, held: dict[tuple
             entry = {"manager": manager, "operation": operation, "apiVersion": kind.api_version, "time": now, "fieldsType": "FieldsV1"}
             entry["fieldsV1"] = _written(paths)
             known = old.get((manager, operation))
-            entries.append(known if known and known["fieldsV1"] == entry["fieldsV1"] else entry)
+            # stringData is never there, so each apply of it is news
+            same = known and known["fieldsV1"] == entry["fieldsV1"] and "f:stringData" not in entry["fieldsV1"]
+            entries.append(known if same else entry)
     after["metadata"].pop("managedFields", None)
     if entries:
         after["metadata"]["managedFields"] = sorted(entries, key=lambda each: (each["operation"] != "Apply", each["time"], each["manager"]))

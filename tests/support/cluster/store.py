@@ -10,6 +10,8 @@ from tests.support.cluster import rules
 from tests.support.cluster.kinds import Kind, decode
 from tests.support.cluster.kubelet import Object, stamp
 
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+
 
 class Objects:
     """What is stored, by kind, namespace and name. Everything in it is replaced, never changed in place."""
@@ -37,6 +39,9 @@ class Objects:
     def find(self, kind: str, namespace: str | None, name: str) -> Object | None:
         return next((each for each in self.objects(kind, namespace) if each["metadata"]["name"] == name), None)
 
+    def current(self, thing: Object) -> Object | None:
+        return self.things.get(self.key(thing))
+
     def save(self, thing: Object) -> Object:
         """Keep the thing with the next resourceVersion, unless it is already there just so."""
         key = self.key(thing)
@@ -58,7 +63,40 @@ class Objects:
         causes = rules.check(kind, thing, None)
         if causes:
             raise kind.invalid(thing["metadata"]["name"], causes)
-        return self.save(born(kind, thing))
+        return self.save(self.born(kind, thing))
+
+    def born(self, kind: Kind, thing: Object) -> Object:
+        """With what the API server gives to a new object."""
+        metadata = {key: value for key, value in thing["metadata"].items() if key not in ("generation", "deletionTimestamp")}
+        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": stamp()}
+        if kind.counted:
+            metadata["generation"] = 1
+        thing = thing | {"metadata": metadata, "apiVersion": kind.api_version, "kind": kind.kind}
+        if kind.custom:
+            return {key: value for key, value in thing.items() if key != "status" or not kind.status}
+        if kind.status:
+            thing |= {"status": decode(kind.schema, {})["status"]} if "status" in decode(kind.schema, {}) else {}
+        match kind.kind:
+            case "Service":
+                address = thing["spec"].get("clusterIP") or f"10.0.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
+                if thing["spec"]["type"] != "ExternalName":
+                    thing["spec"] = thing["spec"] | {"clusterIP": address, "clusterIPs": [address]}
+            case "PersistentVolumeClaim":
+                metadata["finalizers"] = ["kubernetes.io/pvc-protection", *metadata.get("finalizers", [])]
+                default = [
+                    each for each in self.objects("StorageClass") if each["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"
+                ]
+                if default and "storageClassName" not in thing["spec"]:
+                    thing["spec"] = thing["spec"] | {"storageClassName": default[0]["metadata"]["name"]}
+            case "Job" if not thing["spec"].get("manualSelector"):
+                owner = {"controller-uid": metadata["uid"]}
+                template = thing["spec"]["template"]
+                labels = template["metadata"].get("labels", {}) | owner | {"job-name": metadata["name"]}
+                template = template | {"metadata": template["metadata"] | {"labels": labels}}
+                thing["spec"] = thing["spec"] | {"selector": {"matchLabels": owner}, "template": template}
+                if not metadata.get("labels"):  # a Job without labels takes its template's
+                    metadata["labels"] = labels
+        return thing
 
     def forget(self, thing: Object) -> None:
         key = self.key(thing)
@@ -70,15 +108,9 @@ class Objects:
         """Delete: at once (None), or the object that now waits for its finalizers."""
         metadata, kind = thing["metadata"], self.kind(thing)
         finalizers = list(metadata.get("finalizers", []))
-        if propagation == "Orphan":
-            for each in self.everything():
-                owners = each["metadata"].get("ownerReferences", [])
-                left = [owner for owner in owners if owner["uid"] != metadata["uid"]]
-                if left != owners:
-                    rest = {key: value for key, value in each["metadata"].items() if key != "ownerReferences"}
-                    self.save(each | {"metadata": rest | ({"ownerReferences": left} if left else {})})
-        if propagation == "Foreground" and "foregroundDeletion" not in finalizers:
-            finalizers.append("foregroundDeletion")
+        finalizer = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(propagation)
+        if finalizer and finalizer not in finalizers:
+            finalizers.append(finalizer)
         waits = finalizers or kind.kind == "Namespace" or (kind.kind == "Pod" and thing["spec"].get("nodeName"))
         if not waits:
             self.forget(thing)
@@ -103,32 +135,3 @@ def without(thing: Object, *names: str) -> Object:
 
 def _spec(thing: Object) -> Object:
     return {key: value for key, value in thing.items() if key not in ("metadata", "status")}
-
-
-def born(kind: Kind, thing: Object) -> Object:
-    """With what the API server gives to a new object."""
-    metadata = {key: value for key, value in thing["metadata"].items() if key not in ("generation", "deletionTimestamp")}
-    metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": stamp()}
-    if kind.counted:
-        metadata["generation"] = 1
-    thing = thing | {"metadata": metadata, "apiVersion": kind.api_version, "kind": kind.kind}
-    if kind.custom:
-        return {key: value for key, value in thing.items() if key != "status" or not kind.status}
-    if kind.status:
-        thing |= {"status": decode(kind.schema, {})["status"]} if "status" in decode(kind.schema, {}) else {}
-    match kind.kind:
-        case "Service":
-            address = thing["spec"].get("clusterIP") or f"10.0.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}"
-            if thing["spec"]["type"] != "ExternalName":
-                thing["spec"] = thing["spec"] | {"clusterIP": address, "clusterIPs": [address]}
-        case "PersistentVolumeClaim":
-            metadata["finalizers"] = ["kubernetes.io/pvc-protection", *metadata.get("finalizers", [])]
-        case "Job" if not thing["spec"].get("manualSelector"):
-            owner = {"controller-uid": metadata["uid"]}
-            template = thing["spec"]["template"]
-            labels = template["metadata"].get("labels", {}) | owner | {"job-name": metadata["name"]}
-            template = template | {"metadata": template["metadata"] | {"labels": labels}}
-            thing["spec"] = thing["spec"] | {"selector": {"matchLabels": owner}, "template": template}
-            if not metadata.get("labels"):  # a Job without labels takes its template's
-                metadata["labels"] = labels
-    return thing

@@ -8,6 +8,7 @@ import json
 import math
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from tests.support.cluster.kinds import Refusal
@@ -22,9 +23,10 @@ class Store(Protocol):
     def objects(self, kind: str, namespace: str | None = None) -> list[Object]: ...
     def everything(self) -> list[Object]: ...
     def find(self, kind: str, namespace: str | None, name: str) -> Object | None: ...
-    def save(self, thing: Object) -> None: ...
+    def current(self, thing: Object) -> Object | None: ...
+    def save(self, thing: Object) -> Object: ...
     def make(self, thing: Object) -> Object: ...
-    def remove(self, thing: Object, propagation: str = "Background") -> None: ...
+    def remove(self, thing: Object, propagation: str = "Background") -> Object | None: ...
     def forget(self, thing: Object) -> None: ...
 
 
@@ -47,10 +49,10 @@ class Controllers:
         """Bring everything as far as it comes at this moment."""
         for namespace in self.store.objects("Namespace"):
             self._namespace(namespace)
-        for thing in self.store.everything():
+        for thing in self._current(self.store.everything()):
             self._collect(thing)
         for kind in ("Deployment", "ReplicaSet", "StatefulSet", "Job", "Pod", "ReplicaSet", "StatefulSet", "Job", "Deployment"):
-            for thing in self.store.objects(kind):
+            for thing in self._current(self.store.objects(kind)):
                 if not thing["metadata"].get("deletionTimestamp") or kind == "Pod":
                     getattr(self, f"_{kind.lower()}")(thing)
         for budget in self.store.objects("PodDisruptionBudget"):
@@ -60,6 +62,12 @@ class Controllers:
                 key: str(len(self._live_pods(quota["metadata"]["namespace"]))) for key in quota["spec"].get("hard", {}) if key == "pods"
             }
             self._status(quota, {"hard": quota["spec"].get("hard", {}), "used": used})
+
+    def _current(self, things: list[Object]) -> Iterator[Object]:
+        """Each as it is when its turn comes, unless it is gone by then."""
+        for thing in things:
+            if found := self.store.current(thing):
+                yield found
 
     def _status(self, thing: Object, status: Object) -> None:
         self.store.save(thing | {"status": status})
@@ -104,6 +112,13 @@ class Controllers:
                     self.store.remove(each, "Foreground")
             if not dependents:
                 self._release(thing, "foregroundDeletion")
+        elif metadata.get("deletionTimestamp") and "orphan" in finalizers:
+            for each in self.store.everything():
+                if self._owns(thing, each):
+                    left = [owner for owner in each["metadata"]["ownerReferences"] if owner["uid"] != metadata["uid"]]
+                    rest = {key: value for key, value in each["metadata"].items() if key != "ownerReferences"}
+                    self.store.save(each | {"metadata": rest | ({"ownerReferences": left} if left else {})})
+            self._release(thing, "orphan")
         elif metadata.get("deletionTimestamp") and "kubernetes.io/pvc-protection" in finalizers:
             name, namespace = metadata["name"], metadata["namespace"]
             volumes = [volume for pod in self.store.objects("Pod", namespace) for volume in pod["spec"].get("volumes", [])]
@@ -179,6 +194,8 @@ class Controllers:
 
     def _deployment(self, deployment: Object) -> None:
         spec, metadata = deployment["spec"], deployment["metadata"]
+        if spec.get("paused"):
+            return
         sets = self._owned("ReplicaSet", deployment)
         current = next((each for each in sets if _template(each) == spec["template"]), None)
         revision = max((_revision(each) for each in sets), default=0)
@@ -374,18 +391,18 @@ class Controllers:
         status.setdefault("startTime", stamp())
         pods = self._owned("Pod", job)
         phases = [pod["status"].get("phase") for pod in pods]
-        succeeded, failed = phases.count("Succeeded"), phases.count("Failed")
+        succeeded, failed, wanted = phases.count("Succeeded"), phases.count("Failed"), job["spec"].get("completions", 1)
         if failed > job["spec"]["backoffLimit"]:
             condition = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
             condition["message"] = "Job has reached the specified backoff limit"
             self._event(job, "Warning", "BackoffLimitExceeded", condition["message"], "job-controller")
-        elif succeeded >= job["spec"]["completions"]:
+        elif succeeded >= wanted:
             condition = {"type": "Complete", "status": "True"}
             status["completionTime"] = stamp()
             self._event(job, "Normal", "Completed", "Job completed", "job-controller")
         else:
             condition = None
-            while len(pods) - failed < job["spec"]["completions"] and not self._make_pod(
+            while len(pods) - failed < min(wanted, job["spec"]["parallelism"]) and not self._make_pod(
                 job, f"{job['metadata']['name']}-{suffix()}", {}, "job-controller"
             ):
                 pods = self._owned("Pod", job)
