@@ -24,6 +24,7 @@ import yaml
 from psycopg.rows import dict_row
 
 from conftest import ROOT, Stack
+from tests.support.ansible_run import descendants
 
 PROVIDER_KEY = "sk-of-a-provider-0123456789"
 ROLE = "rhpds.litemaas.ocp4_workload_litemaas_virtual_keys"
@@ -219,21 +220,6 @@ def role(action: str, **play: Any) -> dict[str, Any]:
         ],
         **play,
     }
-
-
-def descendants(pid: int) -> list[int]:
-    """Ansible's workers have sessions of their own: only their parents tell whose they are."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after_name = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
-            continue
-        parents.setdefault(int(after_name[1]), []).append(int(stat.parent.name))
-    found = [pid]
-    for each in found:
-        found.extend(parents.get(each, []))
-    return found[1:]
 
 
 def hash_of(value: str) -> str:
