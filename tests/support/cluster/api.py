@@ -413,7 +413,7 @@ class Api:
         thing = self._existing(kind, namespace, name)
         options = json.loads(call.body) if call.body else {}
         options |= {key: call.query[key] for key in ("propagationPolicy", "dryRun") if key in call.query}
-        for key, wanted in options.get("preconditions", {}).items():
+        for key, wanted in (options.get("preconditions") or {}).items():
             if thing["metadata"].get(key) != wanted:
                 field, done = {"uid": ("UID", "deleted and then recreated"), "resourceVersion": ("ResourceVersion", "modified")}[key]
                 text = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({thing['metadata'][key]})"
