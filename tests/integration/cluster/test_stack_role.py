@@ -232,7 +232,13 @@ def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(1.1)  # times are whole seconds
-    deployer.change("secrets/litellm-secret", {"stringData": {"LITELLM_MASTER_KEY": "sk-of-the-second-run"}})
+    folder = f"/api/v1/namespaces/{deployer.namespace}/secrets"
+    deployer.cluster.client.delete(f"{folder}/litellm-secret").raise_for_status()
+    second = {
+        "metadata": {"name": "litellm-secret"},
+        "stringData": older_deployment.LITELLM | {"LITELLM_MASTER_KEY": "sk-of-the-second-run"},
+    }
+    deployer.cluster.client.post(folder, json=second).raise_for_status()
     said = deployer.fails()
     assert "give it as ocp4_workload_litemaas_litellm_salt_key" in said
     assert "LITELLM_SALT_KEY" not in deployer.secret("litellm-secret")
@@ -348,13 +354,14 @@ def test_models_are_registered_and_their_keys_shown_nowhere(deployer: Deployer, 
 
 def test_the_mcp_server_comes_and_goes_with_the_stack(deployer: Deployer, stack: Stack):
     """The stack's databases and LiteLLM are those of this machine, and the MCP server's pod runs for real beside them."""
-    deployer.hidden |= {stack.litellm_master_key, stack.database_url, stack.litemaas_database_url}
+    urls = {name: stack.as_superuser(getattr(stack, name)) for name in ("database_url", "litemaas_database_url")}
+    deployer.hidden |= {stack.litellm_master_key, *urls.values()}
     with RealPods(deployer.cluster, deployer.namespace) as pods:
         given = {
             "deploy_mcp": True,
             "litellm_api_key": stack.litellm_master_key,
-            "external_database_url": stack.litemaas_database_url,
-            "external_litellm_database_url": stack.database_url,
+            "external_database_url": urls["litemaas_database_url"],
+            "external_litellm_database_url": urls["database_url"],
             "mcp_litellm_url": stack.litellm_url,
             "mcp_verify_url": pods.url,
         }

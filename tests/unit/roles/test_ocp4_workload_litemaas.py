@@ -131,12 +131,12 @@ def test_every_object_is_valid(settled: dict, openshift: bool, variables: dict):
     made = objects(rendered) + [each for name in ("namespace", *SECRETS) for each in rendered.template(name)]
     assert len({(each["kind"], each["metadata"]["name"]) for each in made}) == len(made)
     for each in made:
-        assert each["kind"] == "Namespace" or each["metadata"]["namespace"] == "litemaas"
+        assert each["kind"] in ("Namespace", "OAuthClient") or each["metadata"]["namespace"] == "litemaas"
         if each["kind"] == "Route":
             jsonschema.validate(each, ROUTE)
-            continue
-        for version in VERSIONS:
-            kubernetes_validate.validate(each, version, strict=True)
+        elif each["kind"] != "OAuthClient":
+            for version in VERSIONS:
+                kubernetes_validate.validate(each, version, strict=True)
 
 
 ROUTE = {
@@ -354,6 +354,23 @@ def test_rotation_gives_new_values_to_what_it_names_alone(settled: dict, what: s
 
 def test_rotating_the_token_of_the_mcp_server_leaves_the_stack_alone(settled: dict):
     assert role(settled, _ocp4_workload_litemaas_rotating=["mcp_api_key"]).value("_ocp4_workload_litemaas_secrets_stand") is True
+
+
+def test_openshifts_oauth_server_knows_the_backend_by_the_same_secret(settled: dict):
+    secret, client = role(oauth_enabled=True).template("backend_secret")
+    assert client["metadata"]["name"] == "litemaas"
+    assert client["secret"] == decoded(secret)["OAUTH_CLIENT_SECRET"]
+    assert client["redirectURIs"] == [f"https://litellm-{part}.apps.example.com/api/auth/callback" for part in ("frontend", "admin")]
+
+    def stands(**variables: Any) -> bool:
+        there = client | {"secret": settled["backend-secret"]["OAUTH_CLIENT_SECRET"]} | variables.pop("changed", {})
+        return role(settled, found={"oauth": there}, oauth_enabled=True, **variables).value("_ocp4_workload_litemaas_oauth_stands")
+
+    assert stands() is True
+    assert stands(changed={"secret": "another"}) is False
+    assert stands(frontend_route_prefix="maas") is False
+    for variables in ({}, {"oauth_enabled": True, "oauth_provider": "oidc"}, {"oauth_enabled": True, "deploy_backend": False}):
+        assert len(role(**variables).template("backend_secret")) == 1
 
 
 def test_an_external_database_is_taken_as_it_is(settled: dict):
