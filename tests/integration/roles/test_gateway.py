@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from conftest import Stack
@@ -18,8 +19,8 @@ from roles.litemaas_local.files.databases import migrate
 from tests.integration.roles.conftest import Volume
 from tests.support import older_deployment
 from tests.support.http_stand_in import Asked, HttpStandIn
-from tests.support.server import free_port
-from tests.unit.roles.test_ocp4_workload_litemaas import OLDER, environment, one, role, secrets
+from tests.support.server import COMMAND, free_port
+from tests.unit.roles.test_ocp4_workload_litemaas import OLDER, environment, one, pod, role, secrets
 
 PROVIDERS_KEY = "sk-of-the-provider"
 
@@ -91,10 +92,34 @@ def test_a_model_that_an_older_deployment_has_encrypted_works_after_the_upgrade(
         variables = {
             name: value for name, value in environment(one(rendered, "Deployment", "litellm")).items() if name != "LITELLM_LICENSE"
         }
-        pod = {name: value if isinstance(value, str) else new[value["secretKeyRef"]["name"]][value["secretKeyRef"]["key"]]
+        given = {name: value if isinstance(value, str) else new[value["secretKeyRef"]["name"]][value["secretKeyRef"]["key"]]
                for name, value in variables.items()}  # fmt: skip
-        database = pod["DATABASE_URL"].rpartition("/")[2]
-        with litellm(stack, tmp_path, config, **(pod | {"DATABASE_URL": f"{here}{database}"})) as client:
+        database = given["DATABASE_URL"].rpartition("/")[2]
+        with litellm(stack, tmp_path, config, **(given | {"DATABASE_URL": f"{here}{database}"})) as client:
             assert asked_with(client) == f"Bearer {PROVIDERS_KEY}"
             user = client.post("/user/new", json={"auto_create_key": False}).raise_for_status().json()
             assert (user["max_budget"], user["budget_duration"], user["tpm_limit"], user["rpm_limit"]) == (2000.0, "1d", 400000, 500)
+
+
+def test_the_nightly_job_removes_expired_keys_and_no_others(stack: Stack):
+    job = one(role(), "CronJob", "litemaas-key-cleanup")
+    (container,) = pod(job)["containers"]
+    given = environment(job)
+    assert given["LITELLM_API_KEY"] == {"secretKeyRef": {"name": "litellm-secret", "key": "LITELLM_MASTER_KEY"}}
+    assert given["LITELLM_API_URL"] == "http://litellm:4000"
+    headers = {"Authorization": f"Bearer {stack.litellm_master_key}"}
+    with httpx.Client(base_url=stack.litellm_url, headers=headers, trust_env=False, timeout=30) as client:
+        expired, valid = (client.post("/key/generate", json={"duration": "30d"}).raise_for_status().json()["token"] for _ in range(2))
+        with psycopg.connect(stack.database_url, autocommit=True) as connection:
+            connection.execute(
+                """update "LiteLLM_VerificationToken" set expires = now() at time zone 'utc' - interval '2 days' where token = %s""",
+                [expired],
+            )
+        # As the pod does it, with this machine's LiteLLM in the cluster's place.
+        variables = given | {"LITELLM_API_URL": stack.litellm_url, "LITELLM_API_KEY": stack.litellm_master_key}
+        done = subprocess.run([COMMAND, *container["args"]], env=variables, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        with psycopg.connect(stack.database_url) as connection:
+            left = connection.execute('select token from "LiteLLM_VerificationToken" where token = any(%s)', [[expired, valid]]).fetchall()
+        assert left == [(valid,)]
+        client.post("/key/delete", json={"keys": [valid]}).raise_for_status()
