@@ -11,6 +11,7 @@ import base64
 import contextlib
 import os
 import secrets
+import ssl
 import tempfile
 import time
 from collections.abc import Iterator
@@ -112,7 +113,7 @@ def running(which: str | None = None, openshift: bool = True) -> Iterator[Cluste
         path = Path(folder)
         if which == "TEST_KUBECONFIG":
             file = Path(os.environ[which])
-            client = stack.enter_context(_client_of(file, path))
+            client = stack.enter_context(_client_of(file))
             cluster = Cluster(which, str(client.base_url).rstrip("/"), file, path, client)
         else:
             server = stack.enter_context(StandIn(openshift) if which == "stand-in" else ControlPlane(Path(os.environ[which]), openshift))
@@ -148,18 +149,19 @@ def _seed(cluster: Cluster) -> None:
         cluster.client.post(classes, json=body).raise_for_status()
 
 
-def _client_of(file: Path, folder: Path) -> httpx.Client:
+def _client_of(file: Path) -> httpx.Client:
     from kubernetes import client as kubernetes_client  # half a second, here only
     from kubernetes import config
 
     settings = kubernetes_client.Configuration()
     config.load_kube_config(str(file), client_configuration=settings)
-    headers = {"User-Agent": AGENT}
-    if "authorization" in settings.api_key:
-        headers["Authorization"] = settings.api_key["authorization"]
-    cert = (settings.cert_file, settings.key_file) if settings.cert_file else None
-    verify = settings.ssl_ca_cert or True if settings.verify_ssl else False
-    return httpx.Client(base_url=settings.host, headers=headers, verify=verify, cert=cert, trust_env=False, timeout=30)
+    headers = {each["key"]: each["value"] for each in settings.auth_settings().values() if each["value"]}
+    context = ssl.create_default_context(cafile=settings.ssl_ca_cert)
+    if not settings.verify_ssl:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if settings.cert_file:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return httpx.Client(base_url=settings.host, headers={"User-Agent": AGENT, **headers}, verify=context, trust_env=False, timeout=30)
 
 
 def eventually(found: Any, what: str, timeout: float = 20) -> Any:

@@ -232,6 +232,15 @@ def steps() -> Iterator[Step]:
     yield patch(APPLY, path, APPLIED_DEPLOYMENT, fieldManager="one", dryRun="All")
     yield get(path)
 
+    for mistake in ({"unknown": 1}, {"replicas": "two"}, {"template": {"spec": {"containers": [{"name": "main", "image": 1}]}}}):
+        wrong = APPLIED_DEPLOYMENT | {"spec": APPLIED_DEPLOYMENT["spec"] | mistake}
+        yield patch(APPLY, path, wrong, fieldManager="one")
+    requests = template({**CONTAINER, "resources": {"requests": {"cpu": 0.1}}})
+    yield patch(APPLY, path, APPLIED_DEPLOYMENT | {"spec": {"template": requests}}, fieldManager="one")
+    twice = {"spec": {"template": template({**CONTAINER, "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]})}}
+    yield patch(APPLY, path, APPLIED_DEPLOYMENT | twice, fieldManager="one")
+    yield patch(APPLY, path, APPLIED_DEPLOYMENT | {"spec": {"template": template({"image": "x"})}}, fieldManager="one")
+
     # lists
     yield get(f"{CORE}/configmaps", labelSelector="a in (1,2),!b")
     yield get(f"{CORE}/configmaps", labelSelector="a=(")
@@ -287,6 +296,7 @@ VARYING = {
     "json parse error: …": r"json parse error: (?:[^\"\\]|\\.)*",
     "core.PodTemplateSpec{…}": r"core\.PodTemplateSpec\{(?:[^\"\\]|\\.)*\}(?=: field)",
     "for bound claims…": r"for bound claims(?:[^\"\\]|\\.)*",
+    "expected …": r"expected (?=string|numeric)[^\"\\]*",
     "unable to parse requirement: …": r"unable to parse requirement: (?:[^\"\\]|\\.)*",
 }
 

@@ -237,6 +237,9 @@ def updated_owners(kind: Kind, before: dict | None, after: dict, manager: str) -
 
 def apply(kind: Kind, live: dict | None, config: dict, manager: str, force: bool) -> tuple[dict, dict[tuple[str, str], set[Path]]]:
     """Server-side apply: the new object, and who owns what in it."""
+    wrong = None if kind.custom else _mistake(kind.schema, config)
+    if wrong:
+        raise Refusal(500, None, f"failed to create typed patch object: {wrong}")
     wanted = flatten(kind.schema, config)
     if live is None:
         return config, {(manager, "Apply"): set(wanted)}
@@ -249,6 +252,43 @@ def apply(kind: Kind, live: dict | None, config: dict, manager: str, force: bool
     held = {who: paths - differing for who, paths in held.items()}
     given_up = mine - set(wanted) - set().union(*held.values(), set())
     return _without(kind.schema, _merged(kind.schema, live, config), given_up), held | {(manager, "Apply"): set(wanted)}
+
+
+def _mistake(schema: dict, value: Any, path: Path = ()) -> str | None:
+    """The first thing in an applied configuration that the schema does not know."""
+    schema = resolve(schema)[1]
+    if value is None or schema.get("format") == "int-or-string":
+        return None
+    wanted = schema.get("type", "object")
+    if wanted in ("object", "array"):
+        return _mistake_within(schema, value, path)
+    python, text = {"string": (str, "string"), "boolean": (bool, "boolean")}.get(wanted, ((int, float), "numeric (int or float)"))
+    fits = isinstance(value, python) and (wanted == "boolean" or not isinstance(value, bool))
+    return None if fits else f"{_place(path)}: expected {text}, got {value!r}"
+
+
+def _mistake_within(schema: dict, value: Any, path: Path) -> str | None:
+    if schema.get("type", "object") == "array":
+        if not isinstance(value, list):
+            return f"{_place(path)}: expected list, got {value!r}"
+        keys = list_keys(schema)
+        names = [_item(keys, each) if keys is not None else "" for each in value]
+        twice = [name for number, name in enumerate(names) if name and name in names[:number]]
+        if twice:
+            return f"{_place(path)}: duplicate entries for key {_place((twice[0],))}"
+        below = [_mistake(schema["items"], each, (*path, name)) for name, each in zip(names, value, strict=True)]
+        return next(filter(None, below), None)
+    if not isinstance(value, dict):
+        return f"{_place(path)}: expected map, got {value!r}"
+    properties, additional = schema.get("properties"), schema.get("additionalProperties")
+    for key, each in value.items():
+        here = (*path, f"f:{key}")
+        if properties is not None and key not in properties:
+            return f"{_place(here)}: field not declared in schema"
+        inner = properties[key] if properties is not None else additional
+        if isinstance(inner, dict) and (found := _mistake(inner, each, here)):
+            return found
+    return None
 
 
 def _conflict(kind: Kind, conflicts: list[tuple[tuple[str, str], Path]]) -> Refusal:

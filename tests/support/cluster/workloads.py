@@ -15,6 +15,8 @@ from tests.support.cluster.kinds import Refusal
 from tests.support.cluster.kubelet import Kubelet, Object, event, stamp
 from tests.support.cluster.rules import selects
 
+# What a ResourceQuota counts beside pods; the stand-in refuses pods only.
+QUOTED = {"services": "Service", "secrets": "Secret", "configmaps": "ConfigMap", "persistentvolumeclaims": "PersistentVolumeClaim"}
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 TERMINATING_FOR = 0.3  # seconds that a namespace is seen to be going
 
@@ -58,10 +60,7 @@ class Controllers:
         for budget in self.store.objects("PodDisruptionBudget"):
             self._poddisruptionbudget(budget)
         for quota in self.store.objects("ResourceQuota"):
-            used = {
-                key: str(len(self._live_pods(quota["metadata"]["namespace"]))) for key in quota["spec"].get("hard", {}) if key == "pods"
-            }
-            self._status(quota, {"hard": quota["spec"].get("hard", {}), "used": used})
+            self._resourcequota(quota)
 
     def _current(self, things: list[Object]) -> Iterator[Object]:
         """Each as it is when its turn comes, unless it is gone by then."""
@@ -423,6 +422,13 @@ class Controllers:
             self._status(pod, pod["status"] | status)
             for each in events:
                 self.store.make(each)
+
+    def _resourcequota(self, quota: Object) -> None:
+        namespace, hard = quota["metadata"]["namespace"], quota["spec"].get("hard", {})
+        used = {key: len(self.store.objects(kind, namespace)) for key, kind in QUOTED.items() if key in hard}
+        if "pods" in hard:
+            used["pods"] = len(self._live_pods(namespace))
+        self._status(quota, {"hard": hard, "used": {key: str(count) for key, count in used.items()}})
 
     def _poddisruptionbudget(self, budget: Object) -> None:
         spec = budget["spec"]
