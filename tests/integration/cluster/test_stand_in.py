@@ -359,6 +359,39 @@ def test_a_job_runs_to_its_end(cluster: Cluster, namespace: str, how: str, kind:
     assert found["metadata"]["uid"] in found["spec"]["selector"]["matchLabels"].values()
     if how == "crash":
         assert condition(found, kind)["reason"] == "BackoffLimitExceeded"
+    # deleted without a word on its pods, it leaves them
+    cluster.client.delete(f"{path}/once").raise_for_status()
+    eventually(lambda: cluster.get(f"{path}/once") is None, "the Job is gone")
+    assert len(pods(cluster, namespace)) == 1
+    make(cluster, path, {"metadata": {"name": "twice"}, "spec": spec})
+    eventually(lambda: len(pods(cluster, namespace)) == 2, "another pod")
+    cluster.client.delete(f"{path}/twice", params={"propagationPolicy": "Background"}).raise_for_status()
+    eventually(lambda: len(pods(cluster, namespace)) == 1, "its pod is gone")
+
+
+@pytest.mark.parametrize(
+    ("value", "restless"),
+    [({}, False), ({"requests": {"memory": "1024Mi"}}, True), ({"requests": {"memory": "1Gi", "cpu": "100m"}}, False)],
+)
+def test_applying_what_is_stored_in_other_words_changes_the_object_each_time(
+    cluster: Cluster, namespace: str, value: dict[str, Any], restless: bool
+) -> None:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/words"
+    body = deployment("words", paused=True, template=template({"name": "main", "image": "x:1", "resources": value}))
+    body |= {"apiVersion": "apps/v1", "kind": "Deployment"}
+
+    def apply() -> dict[str, Any]:
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        answer = cluster.client.patch(path, params={"fieldManager": "one"}, json=body, headers=headers)
+        return answer.raise_for_status().json()["metadata"]
+
+    apply()
+    eventually(lambda: cluster.get(path)["status"].get("observedGeneration"), "the controllers are done")
+    time.sleep(1.1)  # the change is that of a time in seconds
+    before = cluster.get(path)["metadata"]
+    after = apply()
+    assert (after["resourceVersion"] != before["resourceVersion"]) == restless
+    assert after["generation"] == 1
 
 
 @pytest.mark.parametrize("kind", ["batch/v1/CronJob", "policy/v1/PodDisruptionBudget"])

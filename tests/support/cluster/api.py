@@ -293,7 +293,7 @@ class Api:
             held = list(access.rules_of(user, self.store.objects, thing["metadata"].get("namespace")))
             access.forbid_escalation(user, kind, thing, held)
 
-    def _create(self, call: Call, kind: Kind, namespace: str | None, thing: Object, owned: dict | None = None) -> Object:
+    def _create(self, call: Call, kind: Kind, namespace: str | None, thing: Object, owned: patches.Owned | None = None) -> Object:
         if kind.namespaced and thing["metadata"].get("namespace", namespace) != namespace:
             text = "the namespace of the provided object does not match the namespace sent on the request"
             raise Refusal(400, "BadRequest", text)
@@ -311,8 +311,7 @@ class Api:
             raise Refusal(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', kind.details(name))
         self._checked(call.user, kind, thing, None)
         thing = self.store.born(kind, thing)
-        held = owned if owned is not None else patches.updated_owners(kind, None, thing, call.manager)
-        patches.record_owners(kind, None, thing, held, stamp())
+        patches.record_owners(kind, None, thing, owned or patches.updated_owners(kind, None, thing, call.manager), stamp())
         return thing if call.dry else self.store.save(thing)
 
     def _open(self, kind: Kind, namespace: str | None, name: str) -> None:
@@ -329,7 +328,7 @@ class Api:
             }
             raise Refusal(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {text}', kind.details(name) | {"causes": [cause]})
 
-    def _update(self, call: Call, kind: Kind, old: Object, thing: Object, sub: str = "", owned: dict | None = None) -> Object:
+    def _update(self, call: Call, kind: Kind, old: Object, thing: Object, sub: str = "", owned: patches.Owned | None = None) -> Object:
         name = old["metadata"]["name"]
         wanted = thing["metadata"].get("resourceVersion")
         if wanted and wanted != old["metadata"]["resourceVersion"]:
@@ -356,8 +355,7 @@ class Api:
         if owned is None and plain == without(old, "managedFields"):
             return old
         thing = copy.deepcopy(thing)
-        held = owned if owned is not None else patches.updated_owners(kind, old, thing, call.manager)
-        patches.record_owners(kind, old, thing, held, stamp())
+        patches.record_owners(kind, old, thing, owned or patches.updated_owners(kind, old, thing, call.manager), stamp())
         if call.dry:
             return thing
         if thing["metadata"].get("deletionTimestamp") and not thing["metadata"].get("finalizers"):
@@ -404,10 +402,10 @@ class Api:
         old = self.store.things.get((kind, namespace, name))
         config = copy.deepcopy(config)
         config.setdefault("metadata", {}).setdefault("name", name)
-        new, held = patches.apply(kind, old, config, who, call.query.get("force") in ("1", "true", "True"))
+        new, owned = patches.apply(kind, old, config, who, call.query.get("force") in ("1", "true", "True"))
         if old is None:
-            return 201, self._create(call, kind, namespace, new, held)
-        return 200, self._update(call, kind, old, copy.deepcopy(new), owned=held)
+            return 201, self._create(call, kind, namespace, new, owned)
+        return 200, self._update(call, kind, old, copy.deepcopy(new), owned=owned)
 
     def _delete(self, call: Call, kind: Kind, namespace: str | None, name: str) -> Object:
         thing = self._existing(kind, namespace, name)
@@ -426,7 +424,9 @@ class Api:
         if kind.kind == "Pod" and (options.get("gracePeriodSeconds") == 0 or call.query.get("gracePeriodSeconds") == "0"):
             self.store.forget(thing)
             return thing
-        waiting = self.store.remove(thing, options.get("propagationPolicy") or "Background")
+        # the API of Jobs is older than the garbage collector, and by default leaves their pods
+        policy = options.get("propagationPolicy") or ("Orphan" if kind.kind == "Job" else "Background")
+        waiting = self.store.remove(thing, policy)
         return waiting or (thing if kind.kind in ("Pod", "PersistentVolumeClaim", "ServiceAccount") else status)
 
     def _subresource(self, call: Call, kind: Kind, namespace: str | None, name: str, sub: str) -> tuple[int, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.cluster.kinds import Kind, Refusal, resolve
 
@@ -20,6 +20,14 @@ NOT_OWNED = {
     "selfLink",
     "deletionTimestamp",
 }
+
+
+class Owned(NamedTuple):
+    """Who (manager, operation) owns which fields."""
+
+    fields: dict[tuple[str, str], set[Path]]
+    # Who applied something that is stored in other words (1024Mi for 1Gi, "" for nothing, stringData): that is news each time.
+    restless: tuple[str, str] | None = None
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -207,24 +215,23 @@ def owners(item: dict) -> dict[tuple[str, str], set[Path]]:
     return {(each["manager"], each["operation"]): _read(each["fieldsV1"]) for each in item["metadata"].get("managedFields", [])}
 
 
-def record_owners(kind: Kind, before: dict | None, after: dict, held: dict[tuple[str, str], set[Path]], now: str) -> None:
-    """Write `held` into `after`; an entry that did not change keeps its time."""
+def record_owners(kind: Kind, before: dict | None, after: dict, owned: Owned, now: str) -> None:
+    """Write what is owned into `after`; an entry that did not change keeps its time."""
     old = {(each["manager"], each["operation"]): each for each in (before or {"metadata": {}})["metadata"].get("managedFields", [])}
     entries = []
-    for (manager, operation), paths in held.items():
+    for (manager, operation), paths in owned.fields.items():
         if paths:
             entry = {"manager": manager, "operation": operation, "apiVersion": kind.api_version, "time": now, "fieldsType": "FieldsV1"}
             entry["fieldsV1"] = _written(paths)
             known = old.get((manager, operation))
-            # stringData is never there, so each apply of it is news
-            same = known and known["fieldsV1"] == entry["fieldsV1"] and "f:stringData" not in entry["fieldsV1"]
+            same = known and known["fieldsV1"] == entry["fieldsV1"] and (manager, operation) != owned.restless
             entries.append(known if same else entry)
     after["metadata"].pop("managedFields", None)
     if entries:
         after["metadata"]["managedFields"] = sorted(entries, key=lambda each: (each["operation"] != "Apply", each["time"], each["manager"]))
 
 
-def updated_owners(kind: Kind, before: dict | None, after: dict, manager: str) -> dict[tuple[str, str], set[Path]]:
+def updated_owners(kind: Kind, before: dict | None, after: dict, manager: str) -> Owned:
     """Who owns what after a write that is no apply: the writer owns what it changed, and nobody what is gone."""
     old, new = flatten(kind.schema, before or {}), flatten(kind.schema, after)
     changed = {path for path, value in new.items() if path not in old or old[path] != value}
@@ -232,17 +239,17 @@ def updated_owners(kind: Kind, before: dict | None, after: dict, manager: str) -
         who: {path for path in paths if path in new and path not in changed} for who, paths in owners(before or {"metadata": {}}).items()
     }
     mine = held.get((manager, "Update"), set()) | changed
-    return held | {(manager, "Update"): mine}
+    return Owned(held | {(manager, "Update"): mine})
 
 
-def apply(kind: Kind, live: dict | None, config: dict, manager: str, force: bool) -> tuple[dict, dict[tuple[str, str], set[Path]]]:
+def apply(kind: Kind, live: dict | None, config: dict, manager: str, force: bool) -> tuple[dict, Owned]:
     """Server-side apply: the new object, and who owns what in it."""
     wrong = None if kind.custom else _mistake(kind.schema, config)
     if wrong:
         raise Refusal(500, None, f"failed to create typed patch object: {wrong}")
     wanted = flatten(kind.schema, config)
     if live is None:
-        return config, {(manager, "Apply"): set(wanted)}
+        return config, Owned({(manager, "Apply"): set(wanted)})
     there, held = flatten(kind.schema, live), owners(live)
     mine = held.pop((manager, "Apply"), set())
     differing = {path for path, value in wanted.items() if path in there and there[path] != value}
@@ -251,7 +258,8 @@ def apply(kind: Kind, live: dict | None, config: dict, manager: str, force: bool
         raise _conflict(kind, conflicts)
     held = {who: paths - differing for who, paths in held.items()}
     given_up = mine - set(wanted) - set().union(*held.values(), set())
-    return _without(kind.schema, _merged(kind.schema, live, config), given_up), held | {(manager, "Apply"): set(wanted)}
+    owned = Owned(held | {(manager, "Apply"): set(wanted)}, (manager, "Apply") if differing or not set(wanted) <= set(there) else None)
+    return _without(kind.schema, _merged(kind.schema, live, config), given_up), owned
 
 
 def _mistake(schema: dict, value: Any, path: Path = ()) -> str | None:

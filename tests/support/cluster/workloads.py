@@ -194,7 +194,7 @@ class Controllers:
     def _deployment(self, deployment: Object) -> None:
         spec, metadata = deployment["spec"], deployment["metadata"]
         if spec.get("paused"):
-            return
+            return self._status(deployment, deployment["status"] | {"observedGeneration": metadata["generation"]})
         sets = self._owned("ReplicaSet", deployment)
         current = next((each for each in sets if _template(each) == spec["template"]), None)
         revision = max((_revision(each) for each in sets), default=0)
@@ -218,7 +218,7 @@ class Controllers:
         wanted = str(max(_revision(current), 1))
         if metadata.get("annotations", {}).get("deployment.kubernetes.io/revision") != wanted:
             deployment = self._annotate(deployment, {"deployment.kubernetes.io/revision": wanted})
-        self._status(deployment, self._deployment_status(deployment, current, sets))
+        return self._status(deployment, self._deployment_status(deployment, current, sets))
 
     def _annotate(self, thing: Object, annotations: dict[str, str]) -> Object:
         metadata = thing["metadata"]
