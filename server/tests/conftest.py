@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests.support.server import COMMAND, ServerProcess
 from tests.support.tools import Scratch, scratch_schema, settings_of, started
 
 
@@ -56,6 +57,15 @@ def new_user(litellm) -> Iterator[Callable[..., dict]]:
     yield make
     for user_id in made:
         litellm.post("/user/delete", json={"user_ids": [user_id]})
+
+
+@pytest.fixture(scope="session")
+def admin_server(stack) -> Iterator[ServerProcess]:
+    """The profile litellm-admin before the stack's LiteLLM."""
+    environment = {"LITELLM_BASE_URL": stack.litellm_url, "ALLOWED_HOSTS": "admin.apps.example.com", "LOG_LEVEL": "DEBUG"}
+    with ServerProcess(environment, [COMMAND, "serve", "--profile", "litellm-admin"]) as process:
+        process.wait_for("/readyz")
+        yield process
 
 
 @pytest.fixture

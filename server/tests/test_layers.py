@@ -56,3 +56,4 @@ def test_only_settings_read_the_environment(variable, rooms):
 def test_only_auth_and_the_assembly_see_the_token():
     assert {room(file) for file in FILES if "mcp_api_key" in file.read_text()} <= {"settings.py", "app.py"}
     assert {room(file) for file in FILES if "query_string" in file.read_text()} == {"auth.py"}
+    assert {room(file) for file in FILES if "passed_key" in file.read_text()} == {"auth.py", "tools/admin/__init__.py"}

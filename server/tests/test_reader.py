@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import subprocess
 import uuid
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -22,13 +20,9 @@ PASSWORD = "p@ss/w#rd 'quoted\" %41"
 
 @pytest.fixture
 def admin(stack) -> dict[str, str]:
-    """The URLs of both databases as PostgreSQL's superuser, whose password the stack keeps beside its stack.json."""
-    password = json.loads((Path(stack.kubeconfig).parent / "settled.json").read_text())["secrets"]["postgres_password"]
+    """The URLs of both databases as PostgreSQL's superuser."""
     urls = {"ADMIN_DATABASE_URL": stack.database_url, "LITEMAAS_ADMIN_DATABASE_URL": stack.litemaas_database_url}
-    return {
-        name: urlsplit(url)._replace(netloc=f"postgres:{password}@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
-        for name, url in urls.items()
-    }
+    return {name: stack.as_superuser(url) for name, url in urls.items()}
 
 
 @pytest.fixture

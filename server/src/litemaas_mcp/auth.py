@@ -79,7 +79,7 @@ def passed_key(request: Request) -> str:
     return request.scope[_PASSED].value
 
 
-_LITELLM_KEY = re.compile(rb"bearer +sk-[\x21-\x7e]{1,500}", re.IGNORECASE)
+_LITELLM_KEY = re.compile(rb"(?i:bearer) +sk-[\x21-\x7e]{1,500}")
 _PASSED = "litemaas_mcp.passed_key"
 
 

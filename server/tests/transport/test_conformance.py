@@ -35,11 +35,14 @@ def suite() -> list[str]:
     return npm_tool(*SUITE)
 
 
-@pytest.fixture(scope="module")
-def open_door(server):
+@pytest.fixture(scope="module", params=["litemaas", "litellm-admin"])
+def open_door(request, stack):
     """The server's address for a client that sends no token: the suite's raw requests drop the query of the URL that it is given."""
+    litemaas = request.param == "litemaas"
+    server = request.getfixturevalue("server" if litemaas else "admin_server")
+    token = TOKEN if litemaas else stack.litellm_master_key
     first_line = re.compile(rb"^([A-Z]+ \S+ HTTP/1\.1\r\n)", re.MULTILINE)
-    authorization = rb"\1Authorization: Bearer " + TOKEN.encode() + b"\r\n"
+    authorization = rb"\1Authorization: Bearer " + token.encode() + b"\r\n"
     with TcpProxy("127.0.0.1", server.port, rewrite=lambda data: first_line.sub(authorization, data)) as proxy:
         yield f"http://127.0.0.1:{proxy.port}/mcp"
 

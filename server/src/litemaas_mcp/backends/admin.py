@@ -7,7 +7,7 @@ from typing import Any
 
 from litemaas_mcp.backends.http import Api, Refused
 from litemaas_mcp.backends.litellm import LiteLLM
-from litemaas_mcp.errors import Failure
+from litemaas_mcp.errors import Failure, Unavailable
 from litemaas_mcp.settings import AdminSettings, Settings
 
 # Filters that came after LiteLLM 1.81, which ignores them: its answer would be to another question.
@@ -19,6 +19,10 @@ _NEWER: dict[str, set[str]] = {
         *("sort_by", "sort_order", "exclude_internal_health_checks", "group_by_session", "search"),
     },
 }
+
+
+# What each list calls its rows.
+_ROWS = {"/user/list": "users", "/key/list": "keys", "/spend/logs/v2": "data"}
 
 
 class Admin(LiteLLM):
@@ -43,7 +47,10 @@ class Admin(LiteLLM):
             self._filters[path] = await self._declared(path)
             if lacking := sorted(newer - self._filters[path]):
                 raise Failure(f"{lacking[0]}: this LiteLLM would ignore it, since only versions after 1.81 have it. Leave it out.")
-        return await self.get(path, **parameters)
+        answer = await self.get(path, **parameters)
+        if not isinstance(answer, dict) or not isinstance(answer.get(_ROWS[path]), list):
+            raise Unavailable(f"LiteLLM answered {path} with something else than a list: check its address, {self._url}.", 502)
+        return answer
 
     async def _declared(self, path: str) -> set[str]:
         try:

@@ -66,7 +66,8 @@ class LiteLLM(Api):
             if refused.status == 404:
                 return None
             raise
-        return answer if (answer.get("user_info") or {}).get("user_id") == user_id else None
+        user = answer.get("user_info") if isinstance(answer, dict) else None
+        return answer if user and user.get("user_id") == user_id else None
 
     async def update_user(self, user_id: str, changes: dict[str, Any]) -> None:
         """Change an existing user. LiteLLM creates an unknown one: look it up before, and again after."""

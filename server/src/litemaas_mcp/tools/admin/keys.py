@@ -305,9 +305,9 @@ def _own(key: Row) -> Row:
 async def _find(litellm: Admin, name: str, field: str) -> Row:
     """Return the row of the one key with this hash or else this alias. Raises `Failure`, naming the field."""
     token = hash_of(name)
-    tries = [{"key_alias": name}]
-    if re.fullmatch(r"[0-9a-f]{64}", token):
-        tries.insert(0, {"key_hash": token})
+    tries = [{"key_hash": token}] if re.fullmatch(r"[0-9a-f]{64}", token) else []
+    if token == name:
+        tries.append({"key_alias": name})
     for wanted in tries:
         rows = (await litellm.rows("/key/list", return_full_object=True, size=2, **wanted))["keys"]
         if rows and rows[0]["token" if "key_hash" in wanted else "key_alias"] == next(iter(wanted.values())):
