@@ -19,7 +19,7 @@ from conftest import Stack
 from tests.integration.cluster.test_mcp_role import restore_reader
 from tests.support import older_deployment
 from tests.support.ansible_run import Playbook
-from tests.support.clusters import DOMAIN, Cluster, decoded, running
+from tests.support.clusters import DOMAIN, Cluster, decoded, eventually, running
 from tests.support.real_pods import RealPods
 
 ROLE = "ocp4_workload_litemaas"
@@ -102,6 +102,10 @@ class Deployer:
             found |= {f"{plural}/{item['metadata']['name']}" for item in listed["items"]}
         return {each for each in found if "-token-" not in each and "kube-root-ca.crt" not in each}
 
+    def comes_to_have(self, objects: set[str]) -> None:
+        """A claim goes when the pod that used it has gone."""
+        eventually(lambda: self.objects() == objects, f"there are {objects or 'no objects'}")
+
     def sums(self) -> dict[str, str]:
         """Return what rolls the pods of each workload when it changes."""
         names = ("statefulsets/litellm-postgres", "deployments/litellm", "deployments/litellm-backend", "deployments/litellm-frontend")
@@ -177,7 +181,7 @@ def test_provision_again_drift_destroy_and_again(deployer: Deployer):
     assert {name: deployer.secret(name) for name in SECRETS[:2]} == {name: first[name] for name in SECRETS[:2]}
 
     assert deployer.succeeds(ACTION="remove", remove_data=True) > 0
-    assert deployer.objects() == set()
+    deployer.comes_to_have(set())
     assert deployer.succeeds(ACTION="remove", remove_data=True) in (0, 1)  # the namespace may still be on its way out
 
 
@@ -188,7 +192,7 @@ def test_a_namespace_of_others_stays(deployer: Deployer):
     deployer.cluster.client.post(path, json={"metadata": {"name": "of-others"}}).raise_for_status()
     deployer.succeeds()
     deployer.succeeds(ACTION="destroy", remove_data=True)
-    assert deployer.objects() == {"configmaps/of-others"}
+    deployer.comes_to_have({"configmaps/of-others"})
     assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is not None
 
 
@@ -209,13 +213,13 @@ def test_an_older_deployment_is_taken_over_with_its_secrets_and_its_volume(deplo
     assert deployer.objects().isdisjoint({"networkpolicies/allow-intra-namespace", "configmaps/litemaas-key-cleanup-script"})
     assert deployer.succeeds() == 0
     assert deployer.succeeds(ACTION="destroy", remove_data=True) > 0
-    assert deployer.objects() == set()
+    deployer.comes_to_have(set())
 
 
 def test_an_older_deployment_can_be_removed_without_having_been_taken_over(deployer: Deployer):
     deployer.make_older_deployment()
     assert deployer.succeeds(remove=True, remove_data=True) > 0
-    assert deployer.objects() == set()
+    deployer.comes_to_have(set())
 
 
 def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
@@ -375,7 +379,7 @@ def test_the_mcp_server_comes_and_goes_with_the_stack(deployer: Deployer, stack:
             if before is not None:
                 assert len(deployer.cluster.requests) - len(before) <= TODAYS_REQUESTS
             deployer.succeeds(ACTION="destroy", remove_data=True)
-            assert deployer.objects() == set()
+            deployer.comes_to_have(set())
         finally:
             restore_reader(stack)
 
