@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -41,6 +42,12 @@ class Stack:
     namespace: str
     postgres_data: str
     pids: dict[str, int]
+
+    def as_superuser(self, url: str) -> str:
+        """A database's URL with PostgreSQL's superuser in its user's place; the stack keeps the password beside its stack.json."""
+        password = json.loads((Path(self.kubeconfig).parent / "settled.json").read_text())["secrets"]["postgres_password"]
+        parts = urlsplit(url)
+        return parts._replace(netloc=f"postgres:{password}@{parts.netloc.rpartition('@')[2]}").geturl()
 
     @classmethod
     def read(cls, file: Path) -> Stack:

@@ -16,6 +16,7 @@ description:
     since. What C(kubernetes.core.k8s) with C(apply) need not look at is left out, which saves it four requests an object.
   - Fields that the API server or a controller has added are no difference, as with C(kubectl apply).
 author: RHDP (@rhpds)
+positional: found
 options:
   _input:
     description: The objects as they shall be.

@@ -52,12 +52,12 @@ EXAMPLES = r"""
 
 - name: Name them
   ansible.builtin.debug:
-    msg: "{{ near['keys'] | map(attribute='key_alias') }}"
+    msg: "{{ near.virtual_keys | map(attribute='key_alias') }}"
 """
 
 RETURN = r"""
-keys:
-  description: The keys, by alias and hash. In Jinja write V(result['keys']), since C(result.keys) is a method of dictionaries.
+virtual_keys:
+  description: The keys, by alias and hash.
   returned: success
   type: list
   elements: dict
@@ -124,7 +124,7 @@ def read(client: Client, parameters: dict[str, Any]) -> dict[str, Any]:
         and (near is None or (budget_used(key) is not None and budget_used(key) >= near))
     ]
     keys.sort(key=lambda key: (key["key_alias"] or "", key["token"]))
-    return {"keys": keys, "total": len(keys)}
+    return {"virtual_keys": keys, "total": len(keys)}
 
 
 def _shown(key: dict[str, Any]) -> dict[str, Any]:

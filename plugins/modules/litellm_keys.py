@@ -254,7 +254,7 @@ EXAMPLES = r"""
     user: "{{ item.user_id }}"
     data:
       litellm_virtual_key: "{{ item.key }}"
-  loop: "{{ workshop['keys'] | selectattr('key', 'defined') }}"
+  loop: "{{ workshop.virtual_keys | selectattr('key', 'defined') }}"
   loop_control:
     label: "{{ item.key_alias }}"
   no_log: true
@@ -287,8 +287,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-keys:
-  description: The keys that the task wants. In Jinja write C(result['keys']), since C(result.keys) is a method.
+virtual_keys:
+  description: The keys that the task wants.
   returned: success
   type: list
   elements: dict
@@ -683,7 +683,7 @@ class KeySet:
         }
         return {
             "changed": changed,
-            "keys": keys,
+            "virtual_keys": keys,
             "lost": plan.lost,
             "warnings": self._warnings(plan, keys),
             **_listed(plan.changes, plan),

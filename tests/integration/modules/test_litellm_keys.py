@@ -93,12 +93,13 @@ def test_create_again_change_absent_again(keys: Set, litellm: LiteLLM):
     assert keys.stored() == keys.users() == []
     made = keys.run(**options)
     assert made["changed"]
-    assert [key["status"] for key in made["keys"]] == ["created"] * 3
+    assert [key["status"] for key in made["virtual_keys"]] == ["created"] * 3
     assert made["created"] == made["users"]["created"] == keys.aliases(1, 2, 3) == predicted["created"] == predicted["users"]["created"]
     rows = keys.stored()
     assert [row["key_alias"] for row in rows] == [row["user_id"] for row in rows] == keys.aliases(1, 2, 3)
-    assert [row["token"] for row in rows] == [hash_of(key["key"]) for key in made["keys"]] == [key["token"] for key in made["keys"]]
-    assert all(opens(litellm, key["key"]) for key in made["keys"])
+    shown = made["virtual_keys"]
+    assert [row["token"] for row in rows] == [hash_of(key["key"]) for key in shown] == [key["token"] for key in shown]
+    assert all(opens(litellm, key["key"]) for key in made["virtual_keys"])
     assert {(row["max_budget"], row["budget_duration"], row["tpm_limit"], row["metadata"]["lab"], *row["models"]) for row in rows} == {
         (2.5, "7d", 100, "x", "model-a")
     }
@@ -111,8 +112,8 @@ def test_create_again_change_absent_again(keys: Set, litellm: LiteLLM):
 
     again = keys.run(**options)
     assert not again["changed"]
-    assert [key["status"] for key in again["keys"]] == ["unchanged"] * 3
-    assert not any("key" in key for key in again["keys"])
+    assert [key["status"] for key in again["virtual_keys"]] == ["unchanged"] * 3
+    assert not any("key" in key for key in again["virtual_keys"])
     assert again["lost"] == []
     assert keys.stored() == rows
     assert not keys.run(check=True, **options)["changed"]
@@ -159,7 +160,7 @@ def test_a_list_with_overrides(keys: Set, litellm: LiteLLM):
     assert rows["mine"]["token"] == hash_of(mine)
     assert rows["plain"]["user_id"] is None
     assert {row["user_id"]: row["user_email"] for row in keys.users()} == {rows["rich"]["user_id"]: own, f"{keys.name}-u": None}
-    assert ["key" in key for key in made["keys"]] == [True, True, False]
+    assert ["key" in key for key in made["virtual_keys"]] == [True, True, False]
     assert not keys.run(**options)["changed"]
 
 
@@ -346,7 +347,7 @@ def test_a_file_holds_the_values_instead_of_the_result(keys: Set, litellm: LiteL
     assert keys.run(keys_file=str(file), check=True)["changed"]
     assert not file.exists()
     made = keys.run(keys_file=str(file))
-    assert not any("key" in key for key in made["keys"])
+    assert not any("key" in key for key in made["virtual_keys"])
     assert {alias: hash_of(value) for alias, value in values_in(file).items()} == {row["key_alias"]: row["token"] for row in keys.stored()}
     assert all(opens(litellm, value) for value in values_in(file).values())
     assert not any("litemaas_run" in row["metadata"] or "litemaas_pending" in row["metadata"] for row in keys.stored())
@@ -468,7 +469,7 @@ def test_a_failure_in_the_middle_is_told_and_the_next_run_finishes(keys: Set, re
     assert not keys.run(**options)["changed"]
     rotated = keys.run(**options, on_lost="rotate")
     assert sorted(rotated["rotated"]) == sorted(made)
-    values = {key["key"] for key in finished["keys"] + rotated["keys"] if "key" in key}
+    values = {key["key"] for key in finished["virtual_keys"] + rotated["virtual_keys"] if "key" in key}
     assert {hash_of(value) for value in values} == {row["token"] for row in keys.stored()}
     assert not keys.run(**options, on_lost="rotate")["changed"]
 
@@ -482,7 +483,7 @@ def test_an_answer_that_is_lost_is_no_failure(keys: Set, relay: Relay, path: str
         assert done["users"]["created"] == keys.aliases(1, 2, 3)
         assert keys.run()["created"] == keys.aliases(1, 2, 3)
     else:
-        assert [hash_of(key["key"]) for key in done["keys"]] == [row["token"] for row in keys.stored()]
+        assert [hash_of(key["key"]) for key in done["virtual_keys"]] == [row["token"] for row in keys.stored()]
 
 
 def test_without_litellm_the_report_goes_by_its_answers(keys: Set, relay: Relay):
@@ -631,7 +632,7 @@ def test_a_run_that_changes_nothing_asks_once_for_a_hundred(keys: Set, litellm: 
 @pytest.mark.long
 def test_a_thousand_keys(keys: Set):
     made = keys.run(count=1000, concurrency=16)
-    values = {key["key"] for key in made["keys"]}
+    values = {key["key"] for key in made["virtual_keys"]}
     assert {hash_of(value) for value in values} == {row["token"] for row in keys.stored()}
     assert len(values) == len(keys.users()) == 1000
     assert not keys.run(count=1000)["changed"]
@@ -669,7 +670,7 @@ def test_killed_in_the_middle_of_200_the_next_run_ends_with_200(keys: Set, tmp_p
         lost = keys.run(**options)["lost"]
         assert set(lost) >= {row["key_alias"] for row in before}
         rotated = keys.run(**options, on_lost="rotate")
-        assert {hash_of(key["key"]) for key in rotated["keys"] if "key" in key} <= {row["token"] for row in keys.stored()}
+        assert {hash_of(key["key"]) for key in rotated["virtual_keys"] if "key" in key} <= {row["token"] for row in keys.stored()}
         assert sorted(rotated["rotated"]) == sorted(lost)
         assert len(keys.stored()) == 200
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".keys-")) == []
@@ -686,7 +687,8 @@ def test_no_verbosity_shows_a_value(keys: Set, tmp_path: Path, connection: str):
     looped = task(keys, count=1)
     looped["rhpds.litemaas.litellm_keys"] |= {"name": f"{keys.name}-{{{{ item }}}}", "prefix": f"{keys.name}-{{{{ item }}}}-"}
     looped |= {"loop": ["a", "b"], "register": "looped"}
-    values = "{{ [made['keys'], looped.results | map(attribute='keys') | flatten] | flatten | map(attribute='key') + [one.key] }}"
+    lists = "[made.virtual_keys, looped.results | map(attribute='virtual_keys') | flatten]"
+    values = f"{{{{ {lists} | flatten | map(attribute='key') + [one.key] }}}}"
     keep = {"ansible.builtin.copy": {"content": values, "dest": str(tmp_path / "values")}, "no_log": True}
     playbook = Playbook(tmp_path, [task(keys, count=2), looped, one, keep], "far", connection)
     playbook.environment |= {"ANSIBLE_PIPELINING": "1", "ANSIBLE_SSH_EXECUTABLE": str(ssh)}
