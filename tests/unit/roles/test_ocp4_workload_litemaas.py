@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -605,6 +607,39 @@ def test_further_configuration_is_merged_deeply(settled: dict):
 def test_durations_in_words_are_those_of_the_modules():
     words = Role(NAME).value("_ocp4_workload_litemaas_words")
     assert {word: durations.normalise(word) for word in words} == words
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"light", "dark", "favicon"},
+            {"logo-title-1a2b.svg": "light", "logo-title-white-3c4d.svg": "dark", "litemaas_favicon-5e6f.svg": "favicon"},
+        ),
+        ({"light"}, {"logo-title-1a2b.svg": "light", "logo-title-white-3c4d.svg": "own", "litemaas_favicon-5e6f.svg": "own"}),
+    ],
+)
+def test_the_frontends_logos_are_replaced_and_nothing_else(settled: dict, tmp_path: Path, given: set[str], expected: dict[str, str]):
+    variables = {"light": "branding_logo_light_path", "dark": "branding_logo_dark_path", "favicon": "branding_favicon_path"}
+    for name in given:
+        (tmp_path / name).write_text(name)
+    paths = {variables[name]: str(tmp_path / name) for name in given}
+    files = one(role(settled, branding_enabled=True, **paths), "ConfigMap", "litellm-custom-logo")["data"]
+    folders = {"/opt/app-root/src/assets": "image", "/etc/litemaas": "given", "/assets": "assets"}
+    for name in folders.values():
+        (tmp_path / name).mkdir()
+    for name, text in files.items():
+        (tmp_path / "given" / name).write_text(text)
+    for name in (*expected, "index-7890.js", "chart.svg"):
+        (tmp_path / "image" / name).write_text("own")
+    script = files["logos.sh"]
+    for folder, name in folders.items():
+        script = re.sub(rf"(?<![\w/]){folder}(?=/)", str(tmp_path / name), script)
+    subprocess.run(["sh", "-c", script], check=True)
+    assert {path.name: path.read_text() for path in (tmp_path / "assets").iterdir()} == expected | {
+        "index-7890.js": "own",
+        "chart.svg": "own",
+    }
 
 
 @pytest.mark.parametrize(
