@@ -117,7 +117,7 @@ def test_apply_wait_and_absent(cluster: Cluster, namespace: str, tmp_path: Path)
 
 def test_server_side_apply_is_done_once(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
     # what is stored in other words than those applied is news each time, see test_stand_in.py
-    plain = ("ServiceAccount", "ConfigMap", "Role", "RoleBinding", "Service", "NetworkPolicy", "Ingress")
+    plain = ("ConfigMap", "Role", "RoleBinding", "Service", "NetworkPolicy", "Ingress")
     things = [each for each in objects(namespace) if each["kind"] in plain]
     apply = task("k8s", definition=things, apply=True, server_side_apply={"field_manager": "litemaas"})
     for changed in (1, 0):
