@@ -457,6 +457,13 @@ def test_what_the_older_deployment_left_behind_goes(settled: dict):
     }
 
 
+def test_what_others_may_have_made_is_not_pruned(settled: dict):
+    """Somebody's LiteLLM may have the same name, and deploy_litellm be false because of it."""
+    there = [each for each in older_deployment.objects("litemaas") if each["metadata"]["name"] == "litellm"]
+    assert role(settled, there=there, deploy_litellm=False).value("_ocp4_workload_litemaas_unwanted") == []
+    assert len(role(settled, there=there, remove=True).value("_ocp4_workload_litemaas_unwanted")) == len(there)
+
+
 # --- Removal
 
 
