@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import ssl
+import tempfile
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.cluster.api import ADMIN, Api, Watch, parsed
 from tests.support.cluster.control_plane import Asked, kubeconfig
@@ -80,8 +86,11 @@ class StandIn:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.client = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {ADMIN}"}, trust_env=False, timeout=30)
+        # kubectl sends no token without TLS; the handshake is left to the thread that answers
+        self._server.socket = certified().wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
+        headers = {"Authorization": f"Bearer {ADMIN}"}
+        self.client = httpx.Client(base_url=self.url, headers=headers, verify=False, trust_env=False, timeout=30)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -92,6 +101,23 @@ class StandIn:
         self.client.close()
         self._server.shutdown()
         self._server.server_close()
+
+
+def certified() -> ssl.SSLContext:
+    """A server's context with a certificate of its own making."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    day = timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(datetime.now(UTC) - day).not_valid_after(datetime.now(UTC) + 30 * day)
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(secret + builder.sign(key, hashes.SHA256()).public_bytes(pem))
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
 
 
 def said(body: bytes) -> Any:
