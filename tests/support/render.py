@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from ansible.utils.collection_loader import AnsibleCollectionConfig
 ROOT = Path(__file__).resolve().parents[2]
 if AnsibleCollectionConfig.collection_finder is None:
     init_plugin_loader([str(ROOT / ".venv/ansible/collections")])
+    # A test may have imported the collection as the plain package that it is; from here on Ansible asks it for its routing.
+    collection = importlib.import_module("ansible_collections.rhpds.litemaas")
+    collection._collection_meta = getattr(collection, "_collection_meta", {})
 
 
 class Role:
