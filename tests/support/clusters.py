@@ -22,9 +22,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.cluster.control_plane import Asked, ControlPlane, kubeconfig
+from tests.support.cluster.control_plane import Asked, ControlPlane
 from tests.support.cluster.kubelet import Kubelet
 from tests.support.cluster.stand_in import StandIn
+from tests.support.kube_apiserver import kubeconfig
 
 DOMAIN = "apps.example.test"
 AGENT = "tests"  # our own requests are not counted

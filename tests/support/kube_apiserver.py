@@ -59,7 +59,7 @@ def kube_apiserver(assets: Path) -> Iterator[httpx.Client]:
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         work = Path(folder)
-        etcd, peer, port = _free_ports(3)
+        etcd, peer, port = free_ports(3)
         (work / "tokens.csv").write_text(f"{ADMIN},admin,1,system:masters\n{READER},reader,2\n{STRANGER},stranger,3\n")
         (work / "sa.key").write_bytes(
             rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
@@ -194,7 +194,7 @@ def _record(client: httpx.Client) -> dict:
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.cluster.kinds import CRDS
 from tests.support.cluster.kubelet import Kubelet, Object
+from tests.support.kube_apiserver import free_ports, kubeconfig
 
 ADMIN, CONTROLLERS, NODE = "admin-token", "controllers-token", "node-token"
 USERS = f"{ADMIN},admin,1,system:masters\n{CONTROLLERS},controllers,2,system:masters\n{NODE},node,3,system:masters\n"
@@ -81,7 +81,7 @@ class ControlPlane:
         ]
 
     def _start(self) -> None:
-        etcd, peer, port, controllers, logs = _free_ports(5)
+        etcd, peer, port, controllers, logs = free_ports(5)
         work, self.url = self.work, f"https://127.0.0.1:{port}"
         (work / "tokens.csv").write_text(USERS)
         (work / "audit.json").write_text(json.dumps(AUDIT))
@@ -198,24 +198,3 @@ class ControlPlane:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self._stack.callback(server.server_close)
         self._stack.callback(server.shutdown)
-
-
-def kubeconfig(server: str, token: str, path: Path) -> Path:
-    """Write a kubeconfig for `server` and `token` and return its path."""
-    cluster = {"server": server} | ({"insecure-skip-tls-verify": True} if server.startswith("https") else {})
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster": cluster}],
-        "users": [{"name": "test", "user": {"token": token}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "current-context": "test",
-    }
-    path.write_text(json.dumps(document))
-    return path
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.cluster.api import ADMIN, Api, Watch, parsed
-from tests.support.cluster.control_plane import Asked, kubeconfig
+from tests.support.cluster.control_plane import Asked
+from tests.support.kube_apiserver import kubeconfig
 
 
 class StandIn:
