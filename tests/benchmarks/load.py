@@ -1,13 +1,14 @@
 """A load generator in a process of its own: N callers on keep-alive connections, each sending its next request when the last is answered.
 
 It speaks just enough HTTP to see where an answer ends, so that the servers and not the client are measured.
-Run by __main__.py: reads one JSON object from stdin (host, port, request, callers, seconds), prints one JSON object.
+`put` runs it: it reads one JSON object from stdin (port, request, callers, seconds, …), and prints one JSON object.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from statistics import quantiles
@@ -17,8 +18,8 @@ from typing import Any
 class Caller(asyncio.Protocol):
     """One connection. An answer ends with its Content-Length or with the empty chunk."""
 
-    def __init__(self, request: bytes, latencies: list[float]):
-        self.request, self.latencies = request, latencies
+    def __init__(self, request: bytes, latencies: list[float], good: bytes):
+        self.request, self.latencies, self.good = request, latencies, good
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.stop_at = float("inf")
         self.buffer = b""
@@ -39,7 +40,7 @@ class Caller(asyncio.Protocol):
         complete = body.endswith(b"0\r\n\r\n") if length is None else len(body) >= length
         if not complete:
             return
-        if not head.startswith(b"HTTP/1.1 200") or b'"isError":true' in body or b'"result":' not in body:
+        if not head.startswith(b"HTTP/1.1 200") or b'"isError":true' in body or self.good not in body:
             self.fail(RuntimeError(f"not a good answer: {self.buffer[:1000]!r}"))
             return
         now = time.perf_counter()
@@ -64,10 +65,12 @@ def _content_length(head: bytes) -> int | None:
     return None
 
 
-async def run(host: str, port: int, request: str, callers: int, seconds: float) -> dict[str, Any]:
+async def run(port: int, request: str, callers: int, seconds: float, host: str = "127.0.0.1", good: str = '"result":') -> dict[str, Any]:
     """Calls per second and latencies in milliseconds over `seconds`; calls begun before the end are waited for."""
     loop, latencies = asyncio.get_running_loop(), []
-    connections = [(await loop.create_connection(lambda: Caller(request.encode(), latencies), host, port))[1] for _ in range(callers)]
+    connections = [
+        (await loop.create_connection(lambda: Caller(request.encode(), latencies, good.encode()), host, port))[1] for _ in range(callers)
+    ]
     started = time.perf_counter()
     for connection in connections:
         connection.stop_at = started + seconds
@@ -78,6 +81,14 @@ async def run(host: str, port: int, request: str, callers: int, seconds: float) 
         connection.transport.abort()
     percentiles = quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else latencies * 99
     return {"calls": len(latencies), "per_second": len(latencies) / elapsed, "p50": percentiles[49] * 1000, "p99": percentiles[98] * 1000}
+
+
+def put(**order: Any) -> dict[str, Any]:
+    """What `run` measures, in a process of its own."""
+    done = subprocess.run([sys.executable, __file__], input=json.dumps(order), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{order['callers']} callers of {order['request'].partition(' HTTP')[0]}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
 
 
 if __name__ == "__main__":
