@@ -1,0 +1,269 @@
+"""The MCP role in a cluster: what it makes is run for real on this machine, beside the stack's LiteLLM and databases."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from conftest import Stack
+from tests.support.ansible_run import Playbook
+from tests.support.clusters import Cluster, decoded
+from tests.support.real_pods import RealPods
+
+ROLE = "ocp4_workload_litemaas_mcp"
+TOKEN_LENGTH = 40
+
+
+class Deployer:
+    """Runs the role by a real ansible-playbook against a namespace that has LiteLLM's Secrets in it."""
+
+    def __init__(self, cluster: Cluster, namespace: str, stack: Stack, folder: Path, pods: RealPods) -> None:
+        self.cluster, self.namespace, self.stack, self.folder, self.pods = cluster, namespace, stack, folder, pods
+        self.variables: dict[str, Any] = {
+            "ocp4_workload_litemaas_namespace": namespace,
+            "ocp4_workload_litemaas_mcp_litellm_url": stack.litellm_url,
+            "ocp4_workload_litemaas_mcp_verify_url": pods.url,
+            "output_dir": str(folder),
+        }
+        self.playbook = Playbook(folder, [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{ROLE}"}}])
+        self.playbook.environment |= cluster.environment
+        self.secrets: set[str] = set()
+
+    def run(self, *arguments: str, **variables: Any) -> str:
+        """Run it, and return what it said; no secret is among it, whatever came of it."""
+        named = {name if name in ("ACTION", "guid") else f"ocp4_workload_litemaas_{name}": value for name, value in variables.items()}
+        (self.folder / "variables.json").write_text(json.dumps(self.variables | named))
+        self.code, said = self.playbook.run("-vvv", "-e", "@variables.json", *arguments)
+        self.secrets |= {self.stack.litellm_master_key, *self.secret().values()}
+        assert [each for each in self.secrets if each in said] == []
+        return said
+
+    def succeeds(self, *arguments: str, **variables: Any) -> int:
+        """Run it; return how many tasks changed something."""
+        said = self.run(*arguments, **variables)
+        assert self.code == 0, said[-5000:]
+        return int(re.search(r"changed=(\d+)", said.rpartition("PLAY RECAP")[2])[1])
+
+    def fails(self, *arguments: str, **variables: Any) -> str:
+        said = self.run(*arguments, **variables)
+        assert self.code != 0
+        return said
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """Return what is at this path of the namespace, such as apps/v1/deployments/litemaas-mcp."""
+        *group, plural, name = path.split("/")
+        api = "/apis/" + "/".join(group) if group else "/api/v1"
+        return self.cluster.get(f"{api}/namespaces/{self.namespace}/{plural}/{name}")
+
+    def secret(self) -> dict[str, str]:
+        found = self.get("secrets/litemaas-mcp-secret")
+        return decoded(found) if found else {}
+
+    def objects(self) -> set[str]:
+        """Return kind and name of everything of the role's kinds in the namespace."""
+        found = set()
+        for api, plurals in (
+            ("/api/v1", ("secrets", "services", "serviceaccounts")),
+            ("/apis/apps/v1", ("deployments",)),
+            ("/apis/batch/v1", ("jobs",)),
+            ("/apis/rbac.authorization.k8s.io/v1", ("roles", "rolebindings")),
+            ("/apis/networking.k8s.io/v1", ("networkpolicies", "ingresses")),
+            ("/apis/route.openshift.io/v1", ("routes",)),
+        ):
+            for plural in plurals:
+                listed = self.cluster.get(f"{api}/namespaces/{self.namespace}/{plural}") or {"items": []}
+                names = (item["metadata"]["name"] for item in listed["items"])
+                found |= {f"{plural}/{name}" for name in names if name.startswith("litemaas-mcp") and "-token-" not in name}
+        return found
+
+    def accepted(self, token: str) -> bool:
+        with httpx.Client(trust_env=False) as http:
+            answer = http.post(
+                f"{self.pods.url}/mcp",
+                json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    "Accept": "application/json, text/event-stream",
+                    "MCP-Protocol-Version": "2025-06-18",
+                },
+            )
+        return answer.status_code == 200
+
+
+@pytest.fixture
+def deployer(cluster: Cluster, namespace: str, stack: Stack, tmp_path: Path) -> Iterator[Deployer]:
+    secrets = {
+        "litellm-secret": {"LITELLM_MASTER_KEY": stack.litellm_master_key},
+        "litemaas-db": {
+            "LITELLM_DATABASE_URL": stack.as_superuser(stack.database_url),
+            "DATABASE_URL": stack.as_superuser(stack.litemaas_database_url),
+        },
+    }
+    for name, data in secrets.items():
+        body = {"metadata": {"name": name}, "stringData": data}
+        cluster.client.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).raise_for_status()
+    with RealPods(cluster, namespace) as pods:
+        yield Deployer(cluster, namespace, stack, tmp_path, pods)
+    restore_reader(stack)
+
+
+def restore_reader(stack: Stack) -> None:
+    """The stack's own server uses the role litemaas_reader too, with the password that the stack's URL has."""
+    reader = conninfo_to_dict(stack.database_readonly_url)
+    statement = sql.SQL("alter role {} password {}").format(sql.Identifier(reader["user"]), sql.Literal(reader["password"]))
+    with psycopg.connect(stack.as_superuser(stack.database_url), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def test_provision_again_drift_destroy_and_again(deployer: Deployer):
+    assert deployer.succeeds("--check") > 0
+    assert deployer.objects() == set()
+    assert deployer.succeeds() > 0
+    assert all(job.returncode == 0 for job in deployer.pods.jobs.values()), deployer.pods.jobs
+    assert httpx.get(f"{deployer.pods.url}/health").json() == {"status": "healthy", "database": True, "litellm": True}
+    first = deployer.secret()
+    assert len(first["MCP_API_KEY"]) == TOKEN_LENGTH
+    assert deployer.accepted(first["MCP_API_KEY"])
+    told = (deployer.folder / "user-data.yaml").read_text()
+    assert all(each in told for each in ("litemaas_mcp_url", "litemaas_mcp_connect_url", first["MCP_API_KEY"]))
+    objects, starts = deployer.objects(), deployer.pods.starts
+
+    assert deployer.succeeds() == 0
+    assert (deployer.secret(), deployer.objects(), deployer.pods.starts) == (first, objects, starts)
+    assert (deployer.folder / "user-data.yaml").read_text() == told
+
+    path = f"/apis/apps/v1/namespaces/{deployer.namespace}/deployments/litemaas-mcp"
+    drift = {"spec": {"replicas": 0}, "metadata": {"labels": {"component": "changed"}}}
+    patch = {"Content-Type": "application/merge-patch+json"}
+    deployer.cluster.client.patch(path, content=json.dumps(drift), headers=patch).raise_for_status()
+    assert deployer.succeeds() == 1
+    assert deployer.get("apps/v1/deployments/litemaas-mcp")["spec"]["replicas"] == 1
+
+    assert deployer.succeeds(ACTION="destroy") > 0
+    assert deployer.objects() == set()
+    assert deployer.get("secrets/litellm-secret") is not None
+    assert deployer.succeeds(ACTION="destroy") == 0
+    assert deployer.succeeds(remove=True) == 0
+
+
+def test_a_rotated_token_ends_the_old_one(deployer: Deployer):
+    deployer.succeeds()
+    old = deployer.secret()["MCP_API_KEY"]
+    deployer.succeeds(rotate=["mcp_api_key"])
+    secret = deployer.secret()
+    assert "MCP_API_KEY_PREVIOUS" not in secret
+    assert (deployer.accepted(old), deployer.accepted(secret["MCP_API_KEY"])) == (False, True)
+    assert deployer.pods.starts == 3  # with the old token, with both, with the new one
+    assert deployer.succeeds() == 0
+    given = "a-token-of-the-operators-own"
+    deployer.secrets.add(given)
+    deployer.succeeds(mcp_api_key=given)
+    assert deployer.accepted(given)
+    assert deployer.succeeds(mcp_api_key=given) == 0
+
+
+def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
+    deployer.succeeds(mcp_network_policy=False, mcp_read_only=True, mcp_extra_env=[{"name": "TOOL_TIMEOUT", "value": "7"}])
+    assert "networkpolicies/litemaas-mcp" not in deployer.objects()
+    (container,) = deployer.get("apps/v1/deployments/litemaas-mcp")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "READ_ONLY", "value": "true"} in container["env"]
+    assert {"name": "TOOL_TIMEOUT", "value": "7"} in container["env"]
+    deployer.succeeds()
+    assert "networkpolicies/litemaas-mcp" in deployer.objects()
+    (container,) = deployer.get("apps/v1/deployments/litemaas-mcp")["spec"]["template"]["spec"]["containers"]
+    assert "TOOL_TIMEOUT" not in str(container["env"])
+    deployer.succeeds(mcp_network_policy=False)
+    assert "networkpolicies/litemaas-mcp" not in deployer.objects()
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"mcp_litellm_secret": "nope"}, "ocp4_workload_litemaas_mcp_litellm_secret: namespace"),
+        ({"mcp_database_secret_key": "NOPE"}, "with a key 'NOPE'. Name the Secret"),
+        ({"namespace": "no-such-namespace"}, "the cluster has no namespace 'no-such-namespace'"),
+        ({"mcp_replica": 2}, "ocp4_workload_litemaas_mcp_replica is no variable of these roles; ocp4_workload_litemaas_mcp_replicas is."),
+        ({"mcp_log_level": "LOUD"}, "value of ocp4_workload_litemaas_mcp_log_level must be one of: DEBUG, INFO, WARNING, ERROR"),
+        ({"mcp_replicas": "many"}, "ocp4_workload_litemaas_mcp_replicas"),
+    ],
+)
+def test_wrong_variables_are_named_and_make_nothing(deployer: Deployer, variables: dict[str, Any], says: str):
+    said = deployer.fails(**variables)
+    assert says in " ".join(said.split()), said[-3000:]
+    assert deployer.objects() == set()
+
+
+def test_a_strange_variable_is_only_warned_of(deployer: Deployer):
+    said = deployer.fails(mcp_litellm_secret="nope", something_of_a_catalogue=1, models_list=[])
+    assert "No role knows ocp4_workload_litemaas_something_of_a_catalogue" in said
+    assert "models_list" not in said.partition("WARNING")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "says"),
+    [("image_pull", "the image can't be pulled"), ("crash", "crashes again and again"), ("unschedulable", "no node takes it")],
+)
+def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, trouble: str, says: str):
+    deployer.cluster.kubelet.behave("litemaas-mcp", trouble)
+    said = " ".join(deployer.fails(mcp_wait_timeout=6, mcp_create_reader=False).split())
+    assert "Deployment/litemaas-mcp is not rolled out" in said
+    assert says in said
+    assert "Last events:" in said
+
+
+def test_a_server_that_does_not_work_is_explained(deployer: Deployer):
+    said = deployer.fails(mcp_litellm_url="http://127.0.0.1:9")
+    assert "/health answered" in said
+    assert "litemaas-mcp check" in said
+
+
+def test_a_killed_run_is_finished_by_the_next(deployer: Deployer):
+    deployer.run("--syntax-check")  # writes the variables
+    deployer.playbook.command += ["-e", "@variables.json"]
+    deployer.playbook.killed_when(lambda: bool(deployer.secret()))
+    first = deployer.secret()
+    deployer.playbook.command = deployer.playbook.command[:-2]
+    deployer.succeeds()
+    assert deployer.secret() == first
+    assert deployer.succeeds() == 0
+
+
+def test_a_missing_right_is_named(deployer: Deployer):
+    reads = {"apiGroups": [""], "resources": ["secrets", "namespaces"], "verbs": ["get", "list"]}
+    others = {
+        "apiGroups": ["config.openshift.io", "route.openshift.io", "networking.k8s.io", "policy", "autoscaling", "batch"],
+        "resources": ["*"],
+        "verbs": ["get", "list"],
+    }
+    for rules, says in (([], 'cannot get resource "namespaces"'), ([reads, others], 'cannot create resource "secrets"')):
+        kubeconfig = deployer.cluster.deployer(*rules)
+        deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(kubeconfig)
+        said = deployer.fails()
+        assert says in said.replace("\\", ""), said[-3000:]
+        assert deployer.objects() == set()
+
+
+def test_agnosticd_v1_and_v2(deployer: Deployer):
+    assert sys.executable
+    # v1: the role is included with ACTION as a variable of the play; v2: by import_role, with a host's environment instead of a kubeconfig.
+    for number, tasks in enumerate(
+        (
+            [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{ROLE}"}, "vars": {"ACTION": "{{ asked }}"}}],
+            [{"ansible.builtin.import_role": {"name": f"rhpds.litemaas.{ROLE}"}, "vars": {"ACTION": "{{ asked }}"}}],
+        )
+    ):
+        play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+        (deployer.folder / "play.json").write_text(json.dumps(play))
+        assert deployer.succeeds("-e", "asked=create" if number else "asked=provision") > 0
+        assert deployer.succeeds("-e", "asked=remove" if number else "asked=destroy") > 0
+        assert deployer.objects() == set()

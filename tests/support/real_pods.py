@@ -1,0 +1,86 @@
+"""Runs for real, on this machine, what the MCP role deploys: its containers' commands with the environment that the cluster gives them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from typing import Any
+
+from tests.support.clusters import Cluster, decoded
+from tests.support.server import COMMAND, ServerProcess, free_port
+
+
+class RealPods:
+    """As long as the context lasts, the reader's Job and the Deployment of a namespace run as processes.
+
+    The Deployment's is started anew when its template changes, as a rollout would; `url` stays the same.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster, self._namespace = cluster, namespace
+        self._port = free_port()
+        self._ended = threading.Event()
+        self._jobs: dict[str, subprocess.CompletedProcess[str]] = {}
+        self._template: Any = None
+        self.server: ServerProcess | None = None
+        self.starts = 0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def jobs(self) -> dict[str, subprocess.CompletedProcess[str]]:
+        return dict(self._jobs)
+
+    def environment(self, container: dict[str, Any]) -> dict[str, str]:
+        """Return a container's environment, with what it refers to looked up in the cluster."""
+        found = {}
+        for each in container["env"]:
+            if "value" in each:
+                found[each["name"]] = each["value"]
+                continue
+            reference = each["valueFrom"]["secretKeyRef"]
+            secret = self._cluster.get(f"/api/v1/namespaces/{self._namespace}/secrets/{reference['name']}")
+            value = decoded(secret or {}).get(reference["key"])
+            assert value is not None or reference.get("optional"), f"{each['name']}: no such key of a Secret: {reference}"
+            if value is not None:
+                found[each["name"]] = value
+        return found
+
+    def __enter__(self) -> RealPods:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self.server:
+            self.server.stop()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.2):
+            jobs = self._cluster.get(f"/apis/batch/v1/namespaces/{self._namespace}/jobs") or {"items": []}
+            for job in jobs["items"]:
+                if job["metadata"]["name"] not in self._jobs:
+                    self._run(job)
+            found = self._cluster.get(f"/apis/apps/v1/namespaces/{self._namespace}/deployments/litemaas-mcp")
+            if found and found["spec"]["template"] != self._template:
+                self._roll(found["spec"]["template"])
+
+    def _run(self, job: dict[str, Any]) -> None:
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        environment = {"PATH": os.environ["PATH"]} | self.environment(container)
+        command = [COMMAND, *container["args"]]
+        self._jobs[job["metadata"]["name"]] = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def _roll(self, template: dict[str, Any]) -> None:
+        if self.server:
+            self.server.stop()
+        (container,) = template["spec"]["containers"]
+        self.server = ServerProcess(self.environment(container) | {"PORT": str(self._port)})
+        self.server.port = self._port
+        self._template = template
+        self.starts += 1
