@@ -32,7 +32,7 @@ def test_filters_of_calls_narrow_the_list(admin, owner, yesterday, old):
     )
     request_id, user, key, model, group, spend, team = owner.execute(query, (yesterday, "", "")).fetchone()
     dates = {"start_date": str(yesterday), "end_date": str(yesterday)}
-    fitting = {"user_id": user, "api_key": key, "model": model, "team_id": team, "min_spend": spend, "max_spend": spend}
+    fitting = {"user_id": user, "api_key": key, "model": model, "team_id": team, "min_spend": spend * 0.999, "max_spend": spend * 1.001}
     fitting |= {"status_filter": "success"}
     excluding = dict.fromkeys(("user_id", "api_key", "model", "team_id", "key_alias", "end_user", "error_code"), "nobody-at-all")
     excluding |= {"min_spend": spend + 1, "max_spend": spend / 2, "status_filter": "failure"}
