@@ -106,6 +106,16 @@ Id = Annotated[str, Field(min_length=1, max_length=256)]
 Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Row = dict[str, Any]
+Period = Annotated[
+    str | None, Field(description="length of the budget's period, such as daily, weekly, monthly, 12h, 30d or 1mo", max_length=20)
+]
+Tpm = Annotated[Limit | None, Field(description="tokens per minute")]
+Rpm = Annotated[Limit | None, Field(description="requests per minute")]
+Parallel = Annotated[Limit | None, Field(description="requests at the same time")]
+Metadata = Annotated[Row | None, Field(description="notes of your own; on a change it replaces what is there")]
+Permission = Annotated[
+    Row | None, Field(description="what may be reached beside models, such as mcp_servers or vector_stores: lists of ids")
+]
 Brief = Annotated[list[Row], Field(description="as LiteLLM has them; fields that are null or empty are left out")]
 
 

@@ -16,11 +16,16 @@ from litemaas_mcp.tools.admin import (
     Data,
     Dollars,
     Id,
-    Limit,
+    Metadata,
     Page,
+    Parallel,
+    Period,
+    Permission,
     Row,
     Rows,
+    Rpm,
     Size,
+    Tpm,
     admin_tool,
     brief,
     changes,
@@ -35,17 +40,7 @@ from litemaas_mcp.tools.admin import (
 # What callers may set of a key, alike when it is made and when it is changed.
 Models = Annotated[list[Id] | None, Field(description="models that the key may call; an empty list: all that its user or team may")]
 MaxBudget = Annotated[Dollars | None, Field(description="US dollars that the key may spend in each period; 0 stops all paid use")]
-Period = Annotated[
-    str | None, Field(description="length of the budget's period, such as daily, weekly, monthly, 12h, 30d or 1mo", max_length=20)
-]
 Lifetime = Annotated[str | None, Field(description="how long from now the key is valid, such as 12h, 30d or 1mo", max_length=20)]
-Tpm = Annotated[Limit | None, Field(description="tokens per minute")]
-Rpm = Annotated[Limit | None, Field(description="requests per minute")]
-Parallel = Annotated[Limit | None, Field(description="requests at the same time")]
-Metadata = Annotated[Row | None, Field(description="notes of your own; on a change it replaces what is there")]
-Permission = Annotated[
-    Row | None, Field(description="what may be reached beside models, such as mcp_servers or vector_stores: lists of ids")
-]
 Aliases = Annotated[Row | None, Field(description="other names of models for this key: {name: model}")]
 Routes = Annotated[list[Id] | None, Field(description="the only routes that the key may call")]
 Blocked = Annotated[bool | None, Field(description="whether all calls with the key are refused")]

@@ -15,11 +15,16 @@ from litemaas_mcp.tools.admin import (
     Data,
     Dollars,
     Id,
-    Limit,
+    Metadata,
     Page,
+    Parallel,
+    Period,
+    Permission,
     Row,
     Rows,
+    Rpm,
     Size,
+    Tpm,
     admin_tool,
     brief,
     changes,
@@ -41,17 +46,6 @@ Clearable = Literal["max_budget", "budget_duration", "tpm_limit", "rpm_limit"]
 # What callers may set of a user, alike when it is made and when it is changed.
 Models = Annotated[list[Id] | None, Field(description="models that the user may call; no-default-models: none by itself")]
 MaxBudget = Annotated[Dollars | None, Field(description="US dollars that the user may spend in each period; 0 stops all paid use")]
-Period = Annotated[
-    str | None, Field(description="length of the budget's period, such as daily, weekly, monthly, 12h, 30d or 1mo", max_length=20)
-]
-Tpm = Annotated[Limit | None, Field(description="tokens per minute")]
-Rpm = Annotated[Limit | None, Field(description="requests per minute")]
-Parallel = Annotated[Limit | None, Field(description="requests at the same time")]
-Metadata = Annotated[Row | None, Field(description="notes of your own; on a change it replaces what is there")]
-Permission = Annotated[
-    Row | None, Field(description="what may be reached beside models, such as mcp_servers or vector_stores: lists of ids")
-]
-Blocked = Annotated[bool | None, Field(description="whether all calls are refused")]
 
 
 class Users(Rows):
