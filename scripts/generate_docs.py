@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,10 +43,23 @@ def modules() -> str:
     return "\n".join(["| module | what it does | options, **required** ones bold |", "|---|---|---|", *rows])
 
 
+def variables() -> str:
+    parts = []
+    for role in ("ocp4_workload_litemaas", "ocp4_workload_litemaas_mcp", "ocp4_workload_litemaas_virtual_keys"):
+        specification = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]
+        rows = [
+            f"| `{name}` | {_variable_default(each)} | {_sentences(each['description'])} |"
+            for name, each in specification["options"].items()
+        ]
+        parts += [f"## {role}", "", "| variable | default | what it is |", "|---|---|---|", *rows, ""]
+    return "\n".join(parts).rstrip()
+
+
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     ROOT / "docs/server.md": {"environment": environment, "tools": tools},
     ROOT / "docs/admin.md": {"environment": partial(environment, AdminSettings), "tools": partial(tools, ADMIN_TOOLS)},
     ROOT / "docs/modules.md": {"modules": modules},
+    ROOT / "docs/variables.md": {"variables": variables},
 }
 
 
@@ -66,6 +80,19 @@ def _constant(file: Path, name: str) -> str:
         if isinstance(node, ast.Assign) and [target.id for target in node.targets] == [name]:
             return ast.literal_eval(node.value)
     raise AssertionError(f"{file.name} has no {name}")
+
+
+def _variable_default(option: dict) -> str:
+    default = option.get("default")
+    if default in (None, "", [], {}):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`".replace("|", "\\|")
+
+
+def _sentences(description: str | list[str]) -> str:
+    """Return a description in one line, without the marks that only ansible-doc knows."""
+    text = " ".join(description) if isinstance(description, list) else description
+    return re.sub(r"\b[A-Z]\(([^)]*)\)", r"`\1`", text).replace("|", "\\|").replace("\n", " ")
 
 
 def _default(value: object) -> str:

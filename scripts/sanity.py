@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(sys.executable).parent
 HOME = TOOLS.parent / "ansible-test"
 CONTROLLER = f"{sys.version_info.major}.{sys.version_info.minor}"
-BESIDE = ("tests/config.yml", "tests/sanity", "tests/unit/plugins", "tests/unit/requirements.txt")
+BESIDE = ("tests/config.yml", "tests/unit/plugins", "tests/unit/requirements.txt")
 
 
 def pythons() -> dict[str, str]:
