@@ -172,6 +172,7 @@ def test_a_rotated_token_ends_the_old_one(deployer: Deployer):
     assert deployer.succeeds(mcp_api_key=given) == 0
 
 
+@pytest.mark.long
 def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
     deployer.succeeds(mcp_network_policy=False, mcp_read_only=True, mcp_extra_env=[{"name": "TOOL_TIMEOUT", "value": "7"}])
     assert "networkpolicies/litemaas-mcp" not in deployer.objects()
@@ -186,6 +187,7 @@ def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
     assert "networkpolicies/litemaas-mcp" not in deployer.objects()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
@@ -221,12 +223,14 @@ def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, trouble: str
     assert "Last events:" in said
 
 
+@pytest.mark.long
 def test_a_server_that_does_not_work_is_explained(deployer: Deployer):
     said = deployer.fails(mcp_litellm_url="http://127.0.0.1:9")
     assert "/health answered" in said
     assert "litemaas-mcp check" in said
 
 
+@pytest.mark.long
 def test_a_killed_run_is_finished_by_the_next(deployer: Deployer):
     deployer.run("--syntax-check")  # writes the variables
     deployer.playbook.command += ["-e", "@variables.json"]
@@ -253,6 +257,7 @@ def test_a_missing_right_is_named(deployer: Deployer):
         assert deployer.objects() == set()
 
 
+@pytest.mark.long
 def test_agnosticd_v1_and_v2(deployer: Deployer):
     assert sys.executable
     # v1: the role is included with ACTION as a variable of the play; v2: by import_role, with a host's environment instead of a kubeconfig.

@@ -185,6 +185,7 @@ def test_provision_again_drift_destroy_and_again(deployer: Deployer):
     assert deployer.succeeds(ACTION="remove", remove_data=True) in (0, 1)  # the namespace may still be on its way out
 
 
+@pytest.mark.long
 def test_a_namespace_of_others_stays(deployer: Deployer):
     body = {"metadata": {"name": deployer.namespace}}
     deployer.cluster.client.post("/api/v1/namespaces", json=body).raise_for_status()
@@ -216,6 +217,7 @@ def test_an_older_deployment_is_taken_over_with_its_secrets_and_its_volume(deplo
     deployer.comes_to_have(set())
 
 
+@pytest.mark.long
 def test_an_older_deployment_can_be_removed_without_having_been_taken_over(deployer: Deployer):
     deployer.make_older_deployment()
     assert deployer.succeeds(remove=True, remove_data=True) > 0
@@ -271,6 +273,7 @@ def test_rotation_changes_what_it_names_and_rolls_what_depends_on_it(deployer: D
     assert deployer.succeeds() == 0
 
 
+@pytest.mark.long
 def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
     deployer.succeeds(ha_enable_redis=False, network_policy=False, api_route_prefix="llm", litellm_config={"litellm_settings": {"x": 1}})
     objects = deployer.objects()
@@ -284,6 +287,7 @@ def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
     assert deployer.objects() == objects
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
@@ -326,6 +330,7 @@ def test_missing_rights_are_named(deployer: Deployer):
         assert says in deployer.fails()
 
 
+@pytest.mark.long
 def test_a_plain_kubernetes_gets_ingresses(tmp_path: Path):
     with running("stand-in", openshift=False) as plain:
         annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
