@@ -36,7 +36,8 @@ def seconds(duration: str) -> int:
 def _parse(duration: str) -> tuple[int, str]:
     text = duration.strip().lower()
     match = re.fullmatch(r"0*([1-9][0-9]{0,9})(s|m|h|d|w|mo)", _WORDS.get(text, text))
-    if not match or int(match[1]) * _SECONDS[match[2]] > _LONGEST:
+    # 1M would be a minute, and whoever writes it means a month.
+    if not match or re.fullmatch("[0-9]+M", duration.strip()) or int(match[1]) * _SECONDS[match[2]] > _LONGEST:
         raise ValueError(
             "must be daily, weekly, monthly, or a number with s, m, h, d, w or mo, such as 12h, 30d or 1mo, and at most 100 years"
         )

@@ -228,6 +228,7 @@ def _plan_users(plan: Plan, items: list[Item], held: Held, parameters: dict[str,
     """Plan the users, and give the keys the ids of theirs."""
     owners = {user["user_email"].lower(): user["user_id"] for user in held.users if user.get("user_email")}
     settings = _user_settings(parameters)
+    _refuse_shared_emails(items, held)
     emails: dict[str, str] = {}  # the set's users, and the e-mails that the task gives them
     clashes = []
     for item in items:
@@ -254,6 +255,15 @@ def _plan_users(plan: Plan, items: list[Item], held: Held, parameters: dict[str,
             plan.users.append(Change("user", "created", user_id, sent=_new(USER_OF_SET, wanted), wanted=wanted))
         elif label_of(user) == parameters["name"] and (changes := _changes(USER_OF_SET, user, wanted)):
             plan.users.append(Change("user", "updated", user_id, user, changes, wanted))
+
+
+def _refuse_shared_emails(items: list[Item], held: Held) -> None:
+    having = defaultdict(list)
+    for user in held.users:
+        having[(user.get("user_email") or "").lower()].append(user["user_id"])
+    for item in items:
+        if item.user_email and not item.user_id and len(those := having[item.user_email.lower()]) > 1:
+            raise LiteLLMError(f"keys: {item.user_email} is the e-mail of {names(sorted(those))}. Nothing was changed. Give user_id.")
 
 
 def _user_settings(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -75,7 +76,19 @@ SET = "litemaas_set"  # the metadata that names the set which litellm_keys made 
 ROTATING = ".being-rotated"
 REPLACES = "litemaas_replaces"  # the metadata that tells a key made by a rotation from a stranger's
 # What a new value keeps beside the declared fields.
-KEPT = ("aliases", "allowed_routes", "permissions", "config")
+KEPT = (
+    "aliases",
+    "allowed_routes",
+    "permissions",
+    "config",
+    "tpd_limit",
+    "budget_limits",
+    "allowed_cache_controls",
+    "router_settings",
+    "agent_id",
+    "project_id",
+    "access_group_ids",
+)
 
 # How much earlier or later than asked a key may expire: LiteLLM reckons from the moment at which it handles the request.
 TOLERANCE = timedelta(minutes=2)
@@ -100,6 +113,18 @@ def check_value(key: str) -> str:
     if not re.fullmatch(r"sk-[A-Za-z0-9_-]{13,}", key):
         raise LiteLLMError("key: must begin with sk- and have 16 characters or more, of letters, digits, - and _.")
     return key
+
+
+def check_token(token: str) -> str:
+    """Return the hash of a key. Raises LiteLLMError, without showing it, when it is none: it may be a key's value."""
+    if not re.fullmatch("[0-9a-f]{64}", token):
+        raise LiteLLMError("token: must be a key's hash, 64 hexadecimal digits. The value of a key belongs in the option key.")
+    return token
+
+
+def new_value() -> str:
+    """Return a value for a new key."""
+    return f"sk-{secrets.token_urlsafe(24)}"
 
 
 def keys_of(client: Client, **filters: Any) -> list[dict[str, Any]]:
@@ -191,7 +216,14 @@ def successor(fields: tuple[Field, ...], old: dict[str, Any], wanted: dict[str, 
     """
     kept = {field.name: field.held(old) for field in fields} | {name: old.get(name) for name in KEPT}
     given = {field.name: field.sent(field.held(old), wanted[field.name]) for field in fields if field.name in wanted}
-    body = {name: value for name, value in (kept | given).items() if value not in (None, {}, [], False)}
+    # A limit of 0 is kept, though it equals False.
+    body = {name: value for name, value in (kept | given).items() if value is not None and value is not False and value not in ([], {})}
+    others = {name: part for name, part in (old.get("object_permission") or {}).items() if name not in PERMISSIONS and part}
+    others.pop("object_permission_id", None)
+    if others:
+        body["object_permission"] = others | body.get("object_permission", {})
+    if old.get("org_id"):
+        body["organization_id"] = old["org_id"]
     if duration:
         life = sent_duration(duration)
     else:

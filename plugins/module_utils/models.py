@@ -11,8 +11,8 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Clien
 HIDDEN = "***"
 
 # Parts of names by which LiteLLM masks a parameter, and a few more that it shows all the same (1.81 many).
-_SECRET = {"access", "auth", "authorization", "certificate", "cookie", "credential", "credentials", "fingerprint", "headers", "key"} | {
-    "passphrase", "password", "private", "secret", "tenancy", "token"
+_SECRET = {"access", "apikey", "auth", "authorization", "certificate", "cookie", "cookies", "credential", "credentials", "fingerprint"} | {
+    "header", "headers", "key", "keys", "passphrase", "passwd", "password", "passwords", "private", "secret", "secrets", "tenancy", "token"
 }  # fmt: skip
 _NOT_SECRET = ("litellm_credential_name", "default_api_key_tpm_limit", "default_api_key_rpm_limit")
 
@@ -35,8 +35,11 @@ def is_secret(name: str, value: Any) -> bool:
         return any(is_secret(name, item) for item in value)
     if value is None or value == "" or isinstance(value, bool):
         return False
-    words = set(re.split("[-_]", name.lower()))
-    return bool(words & _SECRET and not is_price(name) and name not in _NOT_SECRET) or bool(re.search("://[^/@]+@", str(value)))
+    words = {word.lower() for word in re.split("[-_]|(?<=[a-z])(?=[A-Z])", name)}
+    if words & _SECRET and not is_price(name) and name not in _NOT_SECRET:
+        return True
+    # A password, or a key, in a URL.
+    return bool(re.search("://[^/@]+@|[?&](api[-_]?)?(key|token|sig|secret|password)=", str(value), re.IGNORECASE))
 
 
 def list_models(client: Client) -> list[dict[str, Any]]:

@@ -52,6 +52,8 @@ def find_user(client: Client, name: str) -> dict[str, Any]:
     """
     if not name.strip():
         raise LiteLLMError("user: is empty. Give an id, an e-mail, an alias, or what stands before the @ of an e-mail.")
+    if name == PROXY_USER:
+        raise LiteLLMError(f"user: {PROXY_USER} is LiteLLM's own, and is left alone.")
     if user := user_of(client, name):
         return user
     by_email = users_of(client, user_email=name) if "@" not in name or name.count("@") == 1 else []

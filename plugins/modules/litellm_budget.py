@@ -22,7 +22,9 @@ options:
     type: str
     required: true
   state:
-    description: Whether the budget exists.
+    description:
+      - Whether the budget exists.
+      - Keys that refer to a budget that is removed stay, and lose its limits.
     type: str
     choices: [present, absent]
     default: present

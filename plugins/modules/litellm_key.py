@@ -38,7 +38,8 @@ options:
       - With V(absent) it is removed.
       - With V(rotated) it gets a new value, and keeps alias, owner, limits, permissions, metadata, spend and the moment at which it
         expires. The old value is valid until the new key is there. A rotation that was cut off is finished by the next run with V(rotated).
-        A rotated key's metadata says in C(litemaas_replaces) which hash it replaces.
+        A rotated key's metadata says in C(litemaas_replaces) which hash it replaces. LiteLLM reckons the end of the budget's period anew:
+        one that is no whole day, week or month is to be longer than the time between two rotations.
     type: str
     choices: [present, absent, rotated]
     default: present
@@ -171,7 +172,7 @@ EXAMPLES = r"""
 RETURN = r"""
 key:
   description: The value of the key.
-  returned: when the run made or rotated the key
+  returned: when the run made or rotated the key, and O(key) was not given
   type: str
   sample: sk-xxxxxxxxxxxxxxxxxxxxxx
 before:
@@ -205,6 +206,7 @@ after:
   sample: *key
 """
 
+import contextlib
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -217,6 +219,7 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import (
     ROTATING,
     budget_id_of,
     check_team,
+    check_token,
     check_value,
     expiry,
     hash_of,
@@ -224,6 +227,7 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import (
     keys_of,
     lifetime,
     moment,
+    new_value,
     sent_duration,
     successor,
 )
@@ -249,7 +253,8 @@ class Key(Resource):
         super().__init__(*arguments)
         self.value: str | None = None  # of the key that was made
         self.alias = self._alias()
-        self.token = hash_of(check_value(self.parameters["key"])) if self.parameters["key"] else self.parameters["token"]
+        key, token = self.parameters["key"], self.parameters["token"]
+        self.token = hash_of(check_value(key)) if key else token and check_token(token)
         if self.parameters["duration"]:
             sent_duration(self.parameters["duration"])
 
@@ -316,10 +321,12 @@ class Key(Resource):
         """Return the one key of the alias; `record` is the key that token or key name, which has another alias."""
         named = self._one(self.alias)
         if named is None:
+            if record is not None and self.parameters["state"] == "absent":
+                raise LiteLLMError(f"key_alias: the key {record['token']} is called {record['key_alias']!r}. Give the one or the other.")
             return record
         if record is not None:
             raise LiteLLMError(f"key_alias: {self.alias!r} belongs to another key, {named['token']}. Aliases are unique.")
-        if self.token and self.parameters["state"] == "present":
+        if self.token and self.parameters["state"] != "rotated":
             option = "key" if self.parameters["key"] else "token"
             raise LiteLLMError(f"{option}: {self.alias!r} is a key of another value. To give it a new value use state: rotated.")
         return named
@@ -347,9 +354,20 @@ class Key(Resource):
             raise LiteLLMError(f"user_id: LiteLLM has no user {values['user_id']!r}. Make the user first, with litellm_user.")
         if values.get("team_id"):
             check_team(self.client, values["team_id"])
+        if values.get("budget_id") and not self.client.ask("/budget/info", {"budgets": [values["budget_id"]]}):
+            raise LiteLLMError(f"budget_id: LiteLLM has no budget {values['budget_id']!r}. Make it first, with litellm_budget.")
 
     def _generate(self, body: dict[str, Any]) -> None:
-        self.value = self.client.post("/key/generate", {name: value for name, value in body.items() if value is not None})["key"]
+        value = self.parameters["key"] or new_value()
+        try:
+            self.client.post("/key/generate", {name: part for name, part in body.items() if part is not None} | {"key": value})
+        except LiteLLMError:
+            if not self.parameters["key"]:  # should LiteLLM have made it all the same, nobody would have its value
+                with contextlib.suppress(LiteLLMError):
+                    self.client.post("/key/delete", {"keys": [hash_of(value)]})
+            raise
+        if not self.parameters["key"]:
+            self.value = value
 
     def _rotation(self, check_mode: bool) -> dict[str, Any] | None:
         """Rotate; return None when the key is young enough to be kept, which then is like any key that is present."""
@@ -364,7 +382,10 @@ class Key(Resource):
             return None
         before = self.view(old or current) | {"key_alias": alias}
         if check_mode:
-            return {"changed": True, "before": before, "after": before | self.named() | {"key_alias": alias, "spend": before["spend"]}}
+            given = {field.name: self._expected(field, field.held(old or current)) for field in self._given()}
+            token = self.token if self.parameters["key"] else None
+            made = self.named() | {"token": token, "key_alias": alias, "spend": before["spend"]}
+            return {"changed": True, "before": before, "after": before | made | given}
         self.alias = alias
         return {"changed": True, "before": before, "after": self._rotate(old, current)}
 

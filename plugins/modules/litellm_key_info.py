@@ -104,7 +104,7 @@ from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
 from ansible_collections.rhpds.litemaas.plugins.module_utils.info import run_info
-from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import KEY_FIELDS, SET, budget_used, hash_of, keys_of
+from ansible_collections.rhpds.litemaas.plugins.module_utils.keys import KEY_FIELDS, SET, budget_used, check_token, hash_of, keys_of
 
 SESSIONS = "litellm-dashboard"  # the team of the keys that LiteLLM's web pages make for themselves
 SHOWN = ("token", "key_alias", "created_at", "expires", "last_active", "user_id", "spend", "budget_reset_at")
@@ -114,7 +114,7 @@ def read(client: Client, parameters: dict[str, Any]) -> dict[str, Any]:
     near = parameters["near_limit"]
     if near is not None and near < 0:
         raise LiteLLMError("near_limit: must be a fraction such as 0.8.")
-    token = hash_of(parameters["key"]) if parameters["key"] else parameters["token"]
+    token = hash_of(parameters["key"]) if parameters["key"] else parameters["token"] and check_token(parameters["token"])
     found = keys_of(client, key_hash=token, **{name: parameters[name] for name in ("key_alias", "user_id", "team_id")})
     keys = [
         _shown(key)

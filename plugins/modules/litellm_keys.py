@@ -648,8 +648,8 @@ class KeySet:
         field = change.wrong(record)[0]
         release = f"LiteLLM {self.client.version()}".strip()
         if field.is_clear(change.wanted[field.name]):
-            return f"{release} can't clear {field.name} of a {change.kind}: it still is {field.held(record)}."
-        return f"{release} did not take {field.name} = {change.wanted[field.name]}: it is {field.held(record)}."
+            return f"{release} can't clear {field.name} of a {change.kind}: it still is {field.shown(record)}."
+        return f"{release} did not take {field.name} = {field.kind.show(change.wanted[field.name])}: it is {field.shown(record)}."
 
     def _report(self, plan: Plan, after: Held | None, reason: str) -> LiteLLMError:
         """What was done, as far as LiteLLM tells, and what is left. No value is in it: Ansible displays every failure."""
@@ -756,7 +756,9 @@ def _predicted(change: Change) -> dict[str, Any] | None:
     for field in change.fields:
         if field.name in change.wanted:
             wanted = change.wanted[field.name]
-            shown[field.name] = wanted if field.is_clear(wanted) else field.kind.merge(shown[field.name], wanted)
+            shown[field.name] = (
+                wanted if field.is_clear(wanted) else field.kind.show(field.kind.merge(field.held(change.record or {}), wanted))
+            )
     if change.verb == "updated" and "duration" in change.sent:
         life = lifetime(change.item.duration)
         shown["expires"] = life and (moment(change.record["created_at"]) + life).isoformat()

@@ -390,3 +390,50 @@ def test_a_rotation_that_litellm_does_not_take_leaves_the_old_key(litellm: LiteL
         assert works(litellm, rich)
         assert stored(litellm, alias)[0]["token"] == hashed(rich)
         assert stored(litellm, alias + ROTATING) == []
+
+
+def test_a_rotation_keeps_limits_of_zero_and_what_no_option_names(litellm: LiteLLM, alias: str):
+    litellm.post(
+        "/key/generate",
+        key_alias=alias,
+        max_budget=0,
+        tpm_limit=0,
+        rpm_limit=0,
+        allowed_cache_controls=["no-store"],
+        object_permission={"mcp_access_groups": ["g"]} | ({} if litellm.old else {"search_tools": ["s"], "blocked_tools": ["b"]}),
+        **({} if litellm.old else {"tpd_limit": 7}),
+    )
+    [old] = stored(litellm, alias)
+    predicted = litellm.run("litellm_key", key_alias=alias, state="rotated", models=["x"], check=True)["after"]
+    done = litellm.run("litellm_key", key_alias=alias, state="rotated", models=["x"])
+    assert done["changed"], done
+    [new] = stored(litellm, alias)
+    assert (new["max_budget"], new["tpm_limit"], new["rpm_limit"], new["models"]) == (0, 0, 0, ["x"])
+    assert new["allowed_cache_controls"] == ["no-store"]
+    assert {name: part for name, part in new["may"].items() if name != "object_permission_id"} == {
+        name: part for name, part in old["may"].items() if name != "object_permission_id"
+    }
+    assert new.get("tpd_limit") == old.get("tpd_limit")
+    assert predicted["token"] is None
+    assert (predicted["models"], predicted["max_budget"]) == (["x"], 0)
+
+
+def test_absent_takes_only_the_key_that_both_names_mean(litellm: LiteLLM, alias: str):
+    litellm.post("/key/generate", key_alias=alias)
+    [row] = stored(litellm, alias)
+    for options in ({"token": "f" * 64, "key_alias": alias}, {"token": row["token"], "key_alias": name("nobody")}):
+        assert litellm.run("litellm_key", state="absent", **options)["failed"]
+        assert stored(litellm, alias) == [row]
+    assert litellm.run("litellm_key", state="absent", token=row["token"], key_alias=alias)["changed"]
+
+
+def test_a_value_given_as_a_hash_is_refused_and_not_said(litellm: LiteLLM):
+    done = litellm.run("litellm_key", token="sk-a-value-and-no-hash", state="absent")
+    assert done["msg"].startswith("token: must be a key's hash")
+    assert "sk-a-value" not in done["msg"]
+
+
+def test_a_budget_that_does_not_exist_is_named(litellm: LiteLLM, alias: str):
+    done = litellm.run("litellm_key", key_alias=alias, budget_id="no-such-budget")
+    assert "budget_id: LiteLLM has no budget 'no-such-budget'" in done["msg"]
+    assert stored(litellm, alias) == []

@@ -144,3 +144,7 @@ def test_bad_input_is_named_and_changes_nothing(litellm: LiteLLM, option: str, v
     assert done["failed"]
     assert says in done["msg"]
     assert stored(litellm, user)["rpm_limit"] is None
+
+
+def test_litellms_own_user_is_left_alone(litellm: LiteLLM):
+    assert "is LiteLLM's own" in budget(litellm, "default_user_id", max_budget=1)["msg"]

