@@ -38,8 +38,8 @@ options:
       - With V(absent) it is removed.
       - With V(rotated) it gets a new value, and keeps alias, owner, limits, permissions, metadata, spend and the moment at which it
         expires. The old value is valid until the new key is there. A rotation that was cut off is finished by the next run with V(rotated).
-        A rotated key's metadata says in C(litemaas_replaces) which hash it replaces. LiteLLM reckons the end of the budget's period anew, so
-        that a period of no whole day, week or month never ends when the key is rotated more often than that.
+        A rotated key's metadata says in C(litemaas_replaces) which hash it replaces. LiteLLM reckons the end of the budget's period anew,
+        so that one of no whole day, week or month never ends when the key is rotated more often than that.
     type: str
     choices: [present, absent, rotated]
     default: present
