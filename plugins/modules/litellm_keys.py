@@ -756,9 +756,7 @@ def _predicted(change: Change) -> dict[str, Any] | None:
     for field in change.fields:
         if field.name in change.wanted:
             wanted = change.wanted[field.name]
-            shown[field.name] = (
-                wanted if field.is_clear(wanted) else field.kind.show(field.kind.merge(field.held(change.record or {}), wanted))
-            )
+            shown[field.name] = wanted if field.is_clear(wanted) else field.kind.show(field.kind.merge(shown[field.name], wanted))
     if change.verb == "updated" and "duration" in change.sent:
         life = lifetime(change.item.duration)
         shown["expires"] = life and (moment(change.record["created_at"]) + life).isoformat()

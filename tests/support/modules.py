@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 from typing import Any
+from unittest.mock import patch
 
 from ansible.module_utils.testing import patch_module_args
 
@@ -17,7 +18,12 @@ def run_module(module: str, *, check: bool = False, **options: Any) -> dict[str,
     """Return the module's result; one that failed has `failed` and `msg`. Values marked no_log in its spec are masked, as Ansible does."""
     arguments = {name: value for name, value in options.items() if value is not ...}
     output = io.StringIO()
-    with patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}), contextlib.redirect_stdout(output):
+    with (
+        patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}),
+        contextlib.redirect_stdout(output),
+        # Other tests have Ansible's controller in this process, to whose screen a module's warnings would go.
+        patch("ansible.module_utils._internal.is_controller", False),
+    ):
         try:
             importlib.import_module(f"{PACKAGE}.{module}").main()
         except SystemExit:

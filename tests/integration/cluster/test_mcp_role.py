@@ -156,6 +156,7 @@ def test_provision_again_drift_destroy_and_again(deployer: Deployer):
     assert deployer.succeeds(remove=True) == 0
 
 
+@pytest.mark.long
 def test_a_rotated_token_ends_the_old_one(deployer: Deployer):
     deployer.succeeds()
     old = deployer.secret()["MCP_API_KEY"]
@@ -242,6 +243,7 @@ def test_a_killed_run_is_finished_by_the_next(deployer: Deployer):
     assert deployer.succeeds() == 0
 
 
+@pytest.mark.long
 def test_a_missing_right_is_named(deployer: Deployer):
     reads = {"apiGroups": [""], "resources": ["secrets", "namespaces"], "verbs": ["get", "list"]}
     others = {

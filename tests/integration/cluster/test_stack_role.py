@@ -254,6 +254,7 @@ def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
     assert deployer.succeeds() == 0
 
 
+@pytest.mark.long
 def test_rotation_changes_what_it_names_and_rolls_what_depends_on_it(deployer: Deployer):
     deployer.succeeds()
     first, sums = deployer.secrets(), deployer.sums()
@@ -318,6 +319,7 @@ def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, pod: str, tr
     assert "Last events:" in said
 
 
+@pytest.mark.long
 def test_missing_rights_are_named(deployer: Deployer):
     reads = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}
     namespaces = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]}
@@ -361,6 +363,7 @@ def test_models_are_registered_and_their_keys_shown_nowhere(deployer: Deployer, 
         litellm.post("/model/delete", json={"id": served[0]["model_info"]["id"]}).raise_for_status()
 
 
+@pytest.mark.long
 def test_the_mcp_server_comes_and_goes_with_the_stack(deployer: Deployer, stack: Stack):
     """The stack's databases and LiteLLM are those of this machine, and the MCP server's pod runs for real beside them."""
     urls = {name: stack.as_superuser(getattr(stack, name)) for name in ("database_url", "litemaas_database_url")}
