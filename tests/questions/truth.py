@@ -25,6 +25,7 @@ MODEL = """coalesce(nullif(model_group, ''), nullif(model, ''), 'unknown')"""
 SUMS = """count(*) AS requests, count(*) FILTER (WHERE status = 'failure') AS failures, coalesce(sum(total_tokens), 0)::int AS total_tokens,
     coalesce(sum(spend), 0) AS total_spend"""
 UI_SESSIONS = "litellm-dashboard"
+OWN = (None, "", "default_user_id")  # whom LiteLLM names for calls of its own, of its master key, and of keys without a user
 
 
 def today() -> date:
@@ -67,10 +68,10 @@ class Truth:
         return {row.pop("name"): row for row in self._usage(MODEL, since, until)}
 
     def usage_by_user(self, since: date, until: date) -> list[dict[str, Any]]:
-        """The people who called, with their e-mail addresses, the highest spend first."""
+        """Who called, also those who are no user any more, with their e-mail addresses, the highest spend first."""
         people = {user["user_id"]: user["user_email"] for user in self.users()}
-        rows = [row for row in self._usage('"user"', since, until) if row["name"] in people]
-        rows = [{"user_id": row["name"], "email": people[row.pop("name")], **row} for row in rows]
+        rows = [row for row in self._usage('"user"', since, until) if row["name"] not in OWN]
+        rows = [{"user_id": row["name"], "email": people.get(row.pop("name")), **row} for row in rows]
         return sorted(rows, key=lambda row: (-row["total_spend"], -row["requests"], row["user_id"]))
 
     def usage_by_day(self, since: date, until: date) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ class Truth:
 
     def users(self) -> list[dict[str, Any]]:
         """LiteLLM's users but its own."""
-        return [user for user in self._pages("/user/list", "users", page_size=100) if user["user_id"] != "default_user_id"]
+        return [user for user in self._pages("/user/list", "users", page_size=100) if user["user_id"] not in OWN]
 
     def user(self, name: str) -> dict[str, Any]:
         """The one user of that alias."""

@@ -37,7 +37,7 @@ def model(litellm: LiteLLM) -> str:
 
 
 def options(litellm: LiteLLM, model_name: str, **params: Any) -> dict[str, Any]:
-    defaults = {"model": "openai/stand-in", "api_base": f"{litellm.stack.stub_url}/v1", "api_key": "provider-key-1"}
+    defaults = {"model": f"openai/{model_name}", "api_base": f"{litellm.stack.stub_url}/v1", "api_key": "provider-key-1"}
     return {"model_name": model_name, "litellm_params": defaults | params}
 
 
@@ -169,7 +169,7 @@ def test_no_secret_is_in_a_result(litellm: LiteLLM, model: str):
     for check in (True, False):
         done = litellm.run(MODULE, check=check, **wanted)
         assert done["after"]["secrets_sent"] == sorted(SECRETS)
-        assert done["after"]["litellm_params"] == {"model": "openai/stand-in", "api_base": f"{litellm.stack.stub_url}/v1"}
+        assert done["after"]["litellm_params"] == {"model": f"openai/{model}", "api_base": f"{litellm.stack.stub_url}/v1"}
     again = litellm.run(MODULE, **wanted)
     assert not again["changed"]
     always = litellm.run(MODULE, update_secret="always", **wanted)
@@ -204,7 +204,7 @@ def test_ansible_shows_no_secret_at_the_highest_verbosity(litellm: LiteLLM, mode
             check=True,
         )
         shown += done.stdout + done.stderr
-    assert '"model": "openai/stand-in"' in shown  # what is public is not hidden with it
+    assert f'"model": "openai/{model}"' in shown  # what is public is not hidden with it
     assert "hunter2" not in shown
     assert litellm.stack.litellm_master_key not in shown
     assert len(rows(litellm, model)) == 1
