@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,7 +68,7 @@ class Client:
         _check_options(url, api_key, ca_path, timeout, retries)
         self._url = url.strip().rstrip("/")
         self._key = api_key.strip()
-        self._timeout = (min(CONNECT, timeout), timeout)
+        self.timeout = timeout
         self._retries = retries
         self._connections = connections
         self._session = requests.Session()
@@ -126,14 +127,35 @@ class Client:
         """Remove, once."""
         return self._write("DELETE", path, None)
 
+    @contextlib.contextmanager
+    def opened(self, method: str, path: str, unsure: str = "", key: str | None = None, **content: Any) -> Iterator[Any]:
+        """Send once, and yield requests' response, whatever its status, before its body is read: for what speaks a protocol of its own.
+
+        `key` is another key to send; `unsure` is added to what is said when the connection breaks, then or while the body is read.
+        """
+        auth = None if key is None else lambda request: self._authorise(request, key)
+        try:
+            with self._send(method, path, stream=True, auth=auth, **content) as response:
+                yield response
+        except requests.RequestException as error:
+            raise self._unreachable(error, unsure) from error
+
+    def words(self, response: Any) -> str:
+        """Return what an answer that is an error says, in one line."""
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        return self.plain(_text(body)) or response.reason or "no text"
+
     def version(self) -> str:
         """LiteLLM's version, or an empty text where it does not tell."""
         with contextlib.suppress(LiteLLMError, KeyError, TypeError):
             return self.get("/openapi.json")["info"]["version"]
         return ""
 
-    def _authorise(self, request: Any) -> Any:
-        request.headers["Authorization"] = f"Bearer {self._key}"
+    def _authorise(self, request: Any, key: str | None = None) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._key if key is None else key.strip()}"
         return request
 
     def _read(self, method: str, path: str, accept: tuple[int, ...], **content: Any) -> Any:
@@ -159,7 +181,14 @@ class Client:
 
     def _send(self, method: str, path: str, **content: Any) -> Any:
         # `verify` as the session's own would give way to REQUESTS_CA_BUNDLE.
-        return self._session.request(method, self._url + path, timeout=self._timeout, verify=self._verify, allow_redirects=False, **content)
+        return self._session.request(
+            method,
+            self._url + path,
+            timeout=(min(CONNECT, self.timeout), self.timeout),
+            verify=self._verify,
+            allow_redirects=False,
+            **content,
+        )
 
     def _answer(self, response: Any, path: str, accept: tuple[int, ...]) -> Any:
         status = response.status_code
@@ -177,7 +206,7 @@ class Client:
             )
         if status == 401 or "expired key" in _text(body).lower():  # 1.81 answers 400 then
             raise LiteLLMError(self._refused(body), status)
-        text = self.plain(_text(body)) or response.reason or "no text"
+        text = self.words(response)
         if body is None and status in (404, 405):
             raise self.stranger(path)
         if status == 403:
@@ -205,8 +234,8 @@ class Client:
             )
         if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
             return LiteLLMError(f"url: {self._url} is no address such as https://litellm.example.com.")
-        if isinstance(error, requests.exceptions.ReadTimeout):
-            return LiteLLMError(f"LiteLLM at {self._url} did not answer within {self._timeout[1]} s. Raise timeout, or see its log.{more}")
+        if isinstance(error, requests.exceptions.ReadTimeout) or "Read timed out" in str(error):  # the latter in the midst of a body
+            return LiteLLMError(f"LiteLLM at {self._url} did not answer within {self.timeout} s. Raise timeout, or see its log.{more}")
         return LiteLLMError(f"LiteLLM can't be reached at {self._url} ({_reason(error)}). Check url, and that LiteLLM runs.{more}")
 
     def stranger(self, path: str) -> LiteLLMError:
