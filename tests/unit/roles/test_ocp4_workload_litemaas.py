@@ -732,26 +732,6 @@ def test_a_cluster_that_can_passes(settled: dict):
 
 # --- Variables
 
-# Those of the deployer before this one.
-KNOWN_BEFORE = """
-collection_version version namespace api_route_prefix admin_route_prefix frontend_route_prefix api_route_name admin_route_name
-frontend_route_name image_registry backend_image backend_tag frontend_image frontend_tag litellm_image litellm_tag cloud_provider
-postgres_version postgres_storage_size postgres_storage_class postgres_storage_access_mode postgres_password jwt_secret admin_api_key
-litellm_api_key litellm_ui_username litellm_ui_password litellm_license_key litellm_models oauth_enabled oauth_provider oauth_client_id
-oauth_client_secret default_user_max_budget default_user_budget_duration default_user_tpm_limit default_user_rpm_limit admin_emails
-cluster_domain backend_memory_limit backend_cpu_limit frontend_memory_limit frontend_cpu_limit litellm_memory_limit litellm_cpu_limit
-deploy_mcp mcp_image remove deploy_frontend deploy_backend deploy_litellm ha_litellm_replicas ha_backend_replicas ha_enable_redis
-ha_redis_image ha_redis_image_fallback ha_enable_postgres ha_postgres_replicas ha_postgres_image ha_postgres_image_fallback
-ha_postgres_db ha_litellm_postgres_db ha_postgres_user ha_postgres_password ha_postgres_pvc_size ha_postgres_max_connections
-ha_frontend_replicas
-"""
-RESOURCES = [
-    f"ha_{part}_{what}_{bound}"
-    for part in ("litellm", "backend", "postgres", "redis", "frontend")
-    for what in ("memory", "cpu")
-    for bound in ("request", "limit")
-]
-
 
 def test_every_variable_is_documented_with_its_default():
     defaults = yaml.safe_load((ROOT / f"roles/{NAME}/defaults/main.yml").read_text())
@@ -761,11 +741,6 @@ def test_every_variable_is_documented_with_its_default():
     assert {name: option.get("default") for name, option in options.items()} == {
         name: None if name in templated else value for name, value in defaults.items()
     }
-
-
-def test_catalogues_of_before_find_their_variables():
-    defaults = yaml.safe_load((ROOT / f"roles/{NAME}/defaults/main.yml").read_text())
-    assert [name for name in [*KNOWN_BEFORE.split(), *RESOURCES] if f"{NAME}_{name}" not in defaults] == []
 
 
 @pytest.mark.parametrize(
