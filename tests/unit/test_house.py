@@ -11,7 +11,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("requirements-dev.lock", "server/requirements.lock", "server/requirements-build.lock")
+LOCKS = (
+    "requirements-dev.lock",
+    "server/requirements.lock",
+    "server/requirements-build.lock",
+    "bridge/requirements.lock",
+    "bridge/servers.lock",
+)
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
 
 
@@ -60,7 +66,7 @@ def test_python_dependencies_are_the_two_that_the_house_allows():
 def test_versions_agree():
     version = yaml.safe_load(read("galaxy.yml"))["version"]
     assert tomllib.loads(read("server/pyproject.toml"))["project"]["version"] == version
-    assert f"ARG VERSION={version}\n" in read("server/Containerfile")
+    assert all(f"ARG VERSION={version}\n" in read(f"{image}/Containerfile") for image in ("server", "bridge"))
 
 
 @pytest.mark.parametrize("lock", LOCKS)
