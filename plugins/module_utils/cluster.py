@@ -1,8 +1,9 @@
-"""Plain reads of a Kubernetes API with kubernetes.core's way of signing in, and errors in words."""
+"""Plain requests to a Kubernetes API with kubernetes.core's way of signing in, and errors in words."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,13 +24,17 @@ class ClusterError(Exception):
     """What went wrong and what to do, in a sentence without secrets."""
 
 
+class Refused(ClusterError):
+    """The account lacks a right; the API server's words name it."""
+
+
 def cluster_module(**options: dict[str, Any]) -> AnsibleK8SModule:
     """Return a module that only reads, with these options and those of kubernetes.core.k8s_auth_options."""
     return AnsibleK8SModule(argument_spec={**AUTH_ARG_SPEC, **options}, supports_check_mode=True)
 
 
 class Cluster:
-    """A Kubernetes API. Every read raises ClusterError when the API can't be reached or refuses it.
+    """A Kubernetes API. Every request raises ClusterError when the API can't be reached, and Refused when it is not allowed.
 
     Attributes:
         unserved: the paths that were asked for and that the cluster does not know.
@@ -46,17 +51,33 @@ class Cluster:
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any] | None:
         """Return the object or list at this path; None when there is none."""
-        answer = self._get(path, parameters)
+        answer = self._request("get", path, parameters)
         return None if answer is None else json.loads(answer)
 
     def text(self, path: str, **parameters: Any) -> str:
         """Return the text at this path, such as a log; empty when there is none."""
-        return self._get(path, parameters) or ""
+        return self._request("get", path, parameters) or ""
 
-    def _get(self, path: str, parameters: dict[str, Any]) -> str | None:
+    def delete(self, path: str) -> None:
+        """Delete the object at this path, if there is one."""
+        self._request("delete", path, {})
+
+    def serves(self, path: str) -> bool:
+        """Whether the cluster has the kind of object that a path names, which it also tells those who may not read one.
+
+        Where it tells them nothing at all the answer is yes: there, the right that is missing is what matters.
+        """
+        folder, plural = re.match(r"(/api/v1|/apis/[^/]+/[^/]+)/(?:namespaces/[^/]+/)?([^/?]+)", path).groups()
+        try:
+            listed = self.get(folder)
+        except Refused:
+            return True
+        return listed is not None and any(each["name"] == plural for each in listed["resources"])
+
+    def _request(self, method: str, path: str, parameters: dict[str, Any]) -> str | None:
         where = f"{path}?{urlencode(parameters)}" if parameters else path
         try:
-            return self._client.request("get", where, serialize=False).data.decode(errors="replace")
+            return self._client.request(method, where, serialize=False).data.decode(errors="replace")
         except (ApiException, DynamicApiError) as error:
             body = _status(error.body)
             if error.status == 404:
@@ -68,7 +89,7 @@ class Cluster:
                     "The cluster does not know these credentials. Sign in again, or check api_key (K8S_AUTH_API_KEY)."
                 ) from error
             if error.status == 403:
-                raise ClusterError(f"The cluster refuses a read that this needs: {(body or {}).get('message', path)}. Grant it.") from error
+                raise Refused((body or {}).get("message", f"{method} {path} is forbidden")) from error
             raise ClusterError(
                 f"The cluster answered {path} with HTTP {error.status}: {(body or {}).get('message', error.reason)}"
             ) from error

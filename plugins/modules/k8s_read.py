@@ -11,7 +11,8 @@ version_added: 0.4.0
 description:
   - Sends one GET for each path and returns what the API server answers. The roles of this collection learn with it, in one task, what
     a cluster has; M(kubernetes.core.k8s_info) starts a process for each kind.
-  - What is not there, and what the cluster does not serve, is null. A refusal fails and names the right that is missing.
+  - What is not there, and what the cluster does not serve, is null. Refusals fail, and name every right that is missing, unless the
+    path is O(optional).
   - A playbook's output does not show what was found, not even with C(-vvv), since Secrets may be among it.
 author: RHDP (@rhpds)
 extends_documentation_fragment:
@@ -22,6 +23,11 @@ options:
     description: For each name in the result the path to read, such as V(/api/v1/namespaces/litemaas/secrets).
     type: dict
     required: true
+  optional:
+    description: Names of O(paths) that the account need not be allowed to read. What it may not is null, and is named in RV(refused).
+    type: list
+    elements: str
+    default: []
 requirements:
   - kubernetes >= 24.2.0
   - kubernetes.core
@@ -35,6 +41,7 @@ EXAMPLES = r"""
     paths:
       secrets: /api/v1/namespaces/litemaas/secrets
       domain: /apis/config.openshift.io/v1/ingresses/cluster
+    optional: [domain]
   register: cluster
 """
 
@@ -55,20 +62,42 @@ served:
   type: dict
   sample:
     domain: true
+refused:
+  description: For each name of O(optional) that the account may not read the API server's words, which name the right.
+  returned: success
+  type: dict
+  sample:
+    domain: >-
+      ingresses.config.openshift.io "cluster" is forbidden: User "me" cannot get resource "ingresses" in API group "config.openshift.io" at
+      the cluster scope
 """
 
-from ansible_collections.rhpds.litemaas.plugins.module_utils.cluster import Cluster, ClusterError, cluster_module
+from ansible_collections.rhpds.litemaas.plugins.module_utils.cluster import Cluster, ClusterError, Refused, cluster_module
 
 
 def main() -> None:
-    module = cluster_module(paths={"type": "dict", "required": True})
-    paths = module.params["paths"]
+    module = cluster_module(
+        paths={"type": "dict", "required": True},
+        optional={"type": "list", "elements": "str", "default": []},
+    )
+    paths, optional = module.params["paths"], module.params["optional"]
+    found, served, refused = {}, {}, {}
     try:
         cluster = Cluster(module)
-        found = {name: cluster.get(path) for name, path in paths.items()}
+        for name, path in paths.items():
+            try:
+                found[name] = cluster.get(path)
+                served[name] = path not in cluster.unserved
+            except Refused as error:  # those who may not read are not told that there is nothing to be read
+                found[name], served[name] = None, cluster.serves(path)
+                if served[name]:
+                    refused[name] = str(error)
     except ClusterError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, found=found, served={name: path not in cluster.unserved for name, path in paths.items()})
+    needed = [text for name, text in refused.items() if name not in optional]
+    if needed:
+        module.fail_json(msg=f"The cluster refuses reads that this needs. Grant them. {'; '.join(needed)}.")
+    module.exit_json(changed=False, found=found, served=served, refused=refused)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,23 @@ short_description: Wait until workloads are rolled out, or say why they are not
 version_added: 0.4.0
 description:
   - Waits until every Deployment and StatefulSet named runs its newest version with all its replicas, and every Job named is complete.
-  - When one does not, the failure says which, why (the image can't be pulled, a quota is used up, a container crashes, no node takes the
-    pod), and what its last events and log lines are.
+  - When one does not, the failure says which, why (the image can't be pulled or is older than this collection, a quota is used up, a
+    container crashes, no node takes the pod), and what its last events and log lines are.
   - It gives up before O(timeout) on what time does not heal - a failed Job, a Deployment past its progress deadline, an image name that is
-    none - and on an image that can't be pulled or a container that crashes for longer than O(patience).
+    none, an image without what it is probed at or started with - and on an image that can't be pulled or a container that crashes for
+    longer than O(patience).
+  - A StatefulSet replaces a pod only once that is ready, so one that hangs, such as with a wrong image, would keep its correction out
+    for ever. A pod of an earlier version that does not run is deleted.
 author: RHDP (@rhpds)
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options
-  - rhpds.litemaas.attributes.info
+attributes:
+  check_mode:
+    description: Can run in check mode. It then neither waits nor deletes a pod.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: N/A
 options:
   namespace:
     description: The namespace of the workloads.
@@ -54,17 +63,26 @@ waited:
   returned: success
   type: float
   sample: 12.4
+replaced:
+  description: The pods of an earlier version that were deleted, since they kept out the newest.
+  returned: success
+  type: list
+  elements: str
+  sample: [litellm-postgres-0]
 """
 
+import re
 import time
 from typing import Any
 
-from ansible_collections.rhpds.litemaas.plugins.module_utils.cluster import Cluster, ClusterError, cluster_module
+from ansible_collections.rhpds.litemaas.plugins.module_utils.cluster import Cluster, ClusterError, Refused, cluster_module
 
 APIS = {"Deployment": "/apis/apps/v1", "StatefulSet": "/apis/apps/v1", "Job": "/apis/batch/v1"}
 PLURAL = {"Deployment": "deployments", "StatefulSet": "statefulsets", "Job": "jobs"}
+REVISION = "deployment.kubernetes.io/revision"
 POLL = 2  # seconds
-HOPELESS = ("InvalidImageName",)
+OUTDATED = "Outdated"  # our word: no reason of Kubernetes'
+HOPELESS = ("ProgressDeadlineExceeded", "BackoffLimitExceeded", "DeadlineExceeded", "InvalidImageName", OUTDATED)
 UNHEALTHY = {
     "InvalidImageName": "the image's name is none",
     "ErrImagePull": "the image can't be pulled",
@@ -75,6 +93,8 @@ UNHEALTHY = {
     "CreateContainerError": "the container can't be made",
     "RunContainerError": "the container can't be started",
 }
+NO_COMMAND = re.compile(r"executable file\b.* not found in \$PATH")
+NO_LIVENESS = re.compile(r"Liveness probe failed: .*\b404\b")
 EVENTS = 5  # how many of the last are shown
 LINES = 12
 
@@ -107,7 +127,9 @@ class Workload:
 
     def trouble(self) -> dict[str, str]:
         """Return what keeps it from being rolled out: for each reason a sentence."""
-        found = {}
+        found: dict[str, str] = {}
+        if not self._observed():
+            return found
         for condition in self._status.get("conditions", []):
             kind, holds = condition["type"], condition["status"] == "True"
             if (kind == "Failed" and holds) or (kind == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"):
@@ -116,38 +138,56 @@ class Workload:
                 quota = "a quota is used up: " if "exceeded quota" in condition.get("message", "") else ""
                 found["ReplicaFailure"] = quota + condition.get("message", "")
         for pod in self.pods():
-            for condition in pod.get("status", {}).get("conditions", []):
-                if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                    found["Unschedulable"] = f"pod {pod['metadata']['name']}: no node takes it: {condition.get('message', '')}"
+            found |= _ills(pod)
             for container in _containers(pod):
-                waiting = container.get("state", {}).get("waiting") or {}
-                if waiting.get("reason") in UNHEALTHY:
-                    found[waiting["reason"]] = (
-                        f"pod {pod['metadata']['name']}, container {container['name']}: {UNHEALTHY[waiting['reason']]}"
-                        f" ({container.get('image', '')}): {waiting.get('message', waiting['reason'])}"
+                if lacks := self._lacks(pod, container):
+                    found[OUTDATED] = (
+                        f"pod {pod['metadata']['name']}, container {container['name']}: the image is older than this collection"
+                        f" ({container.get('image', '')}): {lacks}. Name a newer one."
                     )
         return found
 
-    def gives_up(self) -> bool:
-        """Whether no waiting will help."""
-        return bool(self.trouble().keys() & {"ProgressDeadlineExceeded", "BackoffLimitExceeded", "DeadlineExceeded", *HOPELESS})
+    def unblock(self) -> list[str]:
+        """Delete the pods of an earlier version that will not run, and return their names."""
+        if self.kind != "StatefulSet" or not self._observed():
+            return []
+        newest = {pod["metadata"]["name"] for pod in self.pods()}
+        hanging = [
+            pod
+            for pod in self._selected()
+            if pod["metadata"]["name"] not in newest and not pod["metadata"].get("deletionTimestamp") and _ills(pod)
+        ]
+        for pod in hanging:
+            name = pod["metadata"]["name"]
+            try:
+                self._cluster.delete(f"/api/v1/namespaces/{self._namespace}/pods/{name}")
+            except Refused as error:
+                raise ClusterError(
+                    f"{self.name}: its pod {name} is of an earlier version and does not run, and Kubernetes replaces it by the newest only"
+                    f" once it is ready. Delete it: oc delete pod -n {self._namespace} {name}. Here that is refused: {error}"
+                ) from error
+        return [pod["metadata"]["name"] for pod in hanging]
 
     def pods(self) -> list[dict[str, Any]]:
         """Return the pods of its newest version."""
-        labels = self._object["spec"].get("selector", {}).get("matchLabels", {})
-        if not labels:
-            return []
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        return (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/pods", labelSelector=selector) or {}).get("items", [])
+        if self.kind == "StatefulSet":
+            return self._selected(**{"controller-revision-hash": self._status.get("updateRevision", "")})
+        if self.kind == "Deployment" and self._status.get("replicas", 0) > self._status.get("updatedReplicas", 0):
+            path = f"/apis/apps/v1/namespaces/{self._namespace}/replicasets"
+            listed = (self._cluster.get(path, labelSelector=self._selector()) or {}).get("items", [])
+            newest = self._object["metadata"].get("annotations", {}).get(REVISION)
+            for each in listed:
+                if each["metadata"].get("annotations", {}).get(REVISION) == newest:
+                    return self._selected(**{"pod-template-hash": each["metadata"]["labels"]["pod-template-hash"]})
+        return self._selected()
 
     def evidence(self) -> str:
         """Return its last events and the last lines of a log that tell what went wrong."""
         pods = [pod for pod in self.pods() if not _ready(pod)]
         names = {self._own, *(pod["metadata"]["name"] for pod in pods)}
-        events = (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/events") or {}).get("items", [])
         mine = [
             event
-            for event in events
+            for event in self._events()
             if (about := event["involvedObject"].get("name", "")) in names
             or (about.startswith(f"{self._own}-") and event["type"] == "Warning")
         ]
@@ -164,9 +204,38 @@ class Workload:
     def _status(self) -> dict[str, Any]:
         return self._object.get("status", {})
 
+    def _observed(self) -> bool:
+        """Whether its status is that of what was last asked for. A Job's never changes."""
+        return self.kind == "Job" or self._status.get("observedGeneration", 0) >= self._object["metadata"]["generation"]
+
+    def _selector(self, **labels: str) -> str:
+        labels |= self._object["spec"].get("selector", {}).get("matchLabels", {})
+        return ",".join(f"{name}={value}" for name, value in labels.items())
+
+    def _selected(self, **labels: str) -> list[dict[str, Any]]:
+        selector = self._selector(**labels)
+        if not selector:
+            return []
+        return (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/pods", labelSelector=selector) or {}).get("items", [])
+
+    def _events(self) -> list[dict[str, Any]]:
+        return (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/events") or {}).get("items", [])
+
+    def _lacks(self, pod: dict[str, Any], container: dict[str, Any]) -> str:
+        """Say what the image has not that this collection's has; empty when that is not what is wrong."""
+        states = [*container.get("state", {}).values(), *container.get("lastState", {}).values()]
+        if any(NO_COMMAND.search((state or {}).get("message", "")) for state in states):
+            return "it has no such command as it is started with"
+        name, path = pod["metadata"]["name"], _liveness_path(pod, container["name"])
+        if path and container.get("restartCount") and not container.get("ready"):
+            said = [each.get("message", "") for each in self._events() if each["involvedObject"].get("name") == name]
+            if any(NO_LIVENESS.match(each) for each in said):
+                return f"it answers {path}, at which it is asked whether it lives, with 404"
+        return ""
+
     def _rolled_out(self) -> bool:
         status, wanted = self._status, self._object["spec"].get("replicas", 1)
-        if status.get("observedGeneration", 0) < self._object["metadata"]["generation"]:
+        if not self._observed():
             return False
         if self.kind == "StatefulSet":
             newest = status.get("currentRevision") == status.get("updateRevision") or status.get("updatedReplicas", 0) == wanted
@@ -192,30 +261,57 @@ def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
+def _ills(pod: dict[str, Any]) -> dict[str, str]:
+    """Return why the pod does not run: for each reason a sentence."""
+    found = {}
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            found["Unschedulable"] = f"pod {pod['metadata']['name']}: no node takes it: {condition.get('message', '')}"
+    for container in _containers(pod):
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") in UNHEALTHY:
+            found[waiting["reason"]] = (
+                f"pod {pod['metadata']['name']}, container {container['name']}: {UNHEALTHY[waiting['reason']]}"
+                f" ({container.get('image', '')}): {waiting.get('message', waiting['reason'])}"
+            )
+    return found
+
+
+def _liveness_path(pod: dict[str, Any], container: str) -> str:
+    """Return where a container is asked over HTTP whether it lives; empty when it is not."""
+    specs = [each for each in pod["spec"]["containers"] if each["name"] == container]
+    return specs[0].get("livenessProbe", {}).get("httpGet", {}).get("path", "") if specs else ""
+
+
 def _ready(pod: dict[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in pod.get("status", {}).get("conditions", []))
 
 
-def wait(workloads: list[Workload], timeout: float, patience: float) -> None:
-    """Return when all are rolled out. Raises ClusterError with the reason when one is not in time."""
+def wait(workloads: list[Workload], timeout: float, patience: float) -> list[str]:
+    """Return when all are rolled out: the pods that were in the way. Raises ClusterError with the reason when one is not in time."""
     begun = time.monotonic()
     ill_since: dict[str, float] = {}
+    replaced: list[str] = []
     waiting = workloads
     while waiting := [each for each in waiting if not each.look()]:
         now = time.monotonic()
         for workload in waiting:
+            replaced += workload.unblock()
+            trouble = workload.trouble()
             since = ill_since.setdefault(workload.name, now)
-            if not workload.trouble():
+            if not trouble:
                 del ill_since[workload.name]
-            elif workload.gives_up() or now - since >= patience:
-                raise ClusterError(_account(workload, "and will not be"))
+            elif trouble.keys() & set(HOPELESS) or now - since >= patience:
+                raise ClusterError(_account(workload, trouble, "and will not be"))
         if now - begun >= timeout:
-            raise ClusterError(_account(waiting[0], f"after {timeout} s"))
+            raise ClusterError(_account(waiting[0], waiting[0].trouble(), f"after {timeout} s"))
         time.sleep(min(POLL, max(0.1, begun + timeout - now)))
+    return replaced
 
 
-def _account(workload: Workload, when: str) -> str:
-    reasons = " ".join(workload.trouble().values()) or "Its pods are not ready: see its log."
+def _account(workload: Workload, trouble: dict[str, str], when: str) -> str:
+    # Of an image that is too old, a crash loop is what comes of it.
+    reasons = trouble.get(OUTDATED) or " ".join(trouble.values()) or "Its pods are not ready: see its log."
     return f"{workload.name} is not rolled out {when} ({workload.state()}). {reasons}{workload.evidence()}"
 
 
@@ -227,14 +323,15 @@ def main() -> None:
         patience={"type": "int", "default": 120},
     )
     begun = time.monotonic()
+    replaced: list[str] = []
     try:
         cluster = Cluster(module)
         workloads = [Workload(cluster, module.params["namespace"], name) for name in module.params["workloads"]]
         if not module.check_mode:
-            wait(workloads, module.params["timeout"], module.params["patience"])
+            replaced = wait(workloads, module.params["timeout"], module.params["patience"])
     except ClusterError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, waited=round(time.monotonic() - begun, 1))
+    module.exit_json(changed=bool(replaced), waited=round(time.monotonic() - begun, 1), replaced=replaced)
 
 
 if __name__ == "__main__":

@@ -347,6 +347,26 @@ def test_a_stateful_set_makes_pods_in_order_with_their_claims(cluster: Cluster, 
     eventually(lambda: cluster.get(f"{claims}/data-db-0") is None, "an unused claim goes")
 
 
+def test_a_stateful_set_replaces_a_pod_that_hangs_only_when_it_is_deleted(cluster: Cluster, namespace: str) -> None:
+    cluster.kubelet.behave("example/bad", "image_pull")
+    labels = {"app": "db"}
+    body = template({"name": "main", "image": "example/bad:1"}) | {"metadata": {"labels": labels}}
+    path = f"/apis/apps/v1/namespaces/{namespace}/statefulsets"
+    make(cluster, path, {"metadata": {"name": "db"}, "spec": {"serviceName": "db", "selector": {"matchLabels": labels}, "template": body}})
+    first = eventually(lambda: (found := pods(cluster, namespace)) and found[0]["status"].get("containerStatuses") and found[0], "it hangs")
+    right = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "example/good:1"}]}}}}
+    headers = {"Content-Type": "application/strategic-merge-patch+json"}
+    cluster.client.patch(f"{path}/db", json=right, headers=headers).raise_for_status()
+    status = eventually(lambda: (it := cluster.get(f"{path}/db")["status"])["observedGeneration"] == 2 and it, "the correction is seen")
+    assert status["updateRevision"] != first["metadata"]["labels"]["controller-revision-hash"]
+    time.sleep(1)
+    assert [each["metadata"]["uid"] for each in pods(cluster, namespace)] == [first["metadata"]["uid"]]
+    cluster.client.delete(f"/api/v1/namespaces/{namespace}/pods/db-0").raise_for_status()
+    eventually(lambda: cluster.get(f"{path}/db")["status"].get("readyReplicas") == 1, "the corrected one is ready")
+    (second,) = pods(cluster, namespace)
+    assert second["metadata"]["labels"]["controller-revision-hash"] == status["updateRevision"]
+
+
 @pytest.mark.parametrize(("how", "kind"), [("ready", "Complete"), ("crash", "Failed")])
 def test_a_job_runs_to_its_end(cluster: Cluster, namespace: str, how: str, kind: str) -> None:
     cluster.kubelet.behave("once", how)

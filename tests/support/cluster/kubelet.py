@@ -15,7 +15,7 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the pods of a name do: `how` is ready, never_ready, image_pull, crash or unschedulable."""
+    """How the pods of a name do: `how` is ready, never_ready, image_pull, crash, no_livez, no_command or unschedulable."""
 
     how: str = "ready"
     after: float = 0.0  # seconds until it shows
@@ -97,7 +97,11 @@ def _container(pod: Object, container: Object, outcome: Outcome, now: str, job: 
     done = {"startedAt": now, "finishedAt": now}
     if outcome.how == "image_pull":
         state = {"waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}"'}}
-    elif outcome.how == "crash":
+    elif outcome.how == "no_command":  # as CRI-O says it
+        command = [*container.get("command", []), *container.get("args", []), "sh"][0]
+        text = f"container create failed: executable file `{command}` not found in $PATH: No such file or directory"
+        state = {"waiting": {"reason": "CreateContainerError", "message": text}}
+    elif outcome.how in ("crash", "no_livez"):
         failed = {"terminated": {"exitCode": outcome.exit_code, "reason": "OOMKilled" if outcome.exit_code == 137 else "Error"} | done}
         who = f"{pod['metadata']['name']}_{pod['metadata']['namespace']}({pod['metadata']['uid']})"
         text = f"back-off 10s restarting failed container={name} pod={who}"
@@ -129,6 +133,12 @@ def _events(pod: Object, outcome: Outcome) -> Iterator[tuple[str, str, str, str]
             yield "Normal", "BackOff", f'Back-off pulling image "{image}"', "kubelet"
     elif outcome.how == "crash":
         yield "Warning", "BackOff", "Back-off restarting failed container", "kubelet"
+    elif outcome.how == "no_livez":
+        yield "Warning", "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404", "kubelet"
+        yield "Normal", "Killing", "Container failed liveness probe, will be restarted", "kubelet"
+        yield "Warning", "BackOff", "Back-off restarting failed container", "kubelet"
+    elif outcome.how == "no_command":
+        yield "Warning", "Failed", "Error: container create failed", "kubelet"
     elif outcome.how == "never_ready":
         yield "Warning", "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", "kubelet"
 

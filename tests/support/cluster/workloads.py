@@ -347,7 +347,9 @@ class Controllers:
                 labels = {"controller-revision-hash": revision, "statefulset.kubernetes.io/pod-name": f"{name}-{number}"}
                 self._make_pod(stateful_set, f"{name}-{number}", labels, "statefulset-controller")
             elif (
-                pod["metadata"]["labels"].get("controller-revision-hash") != revision and spec["updateStrategy"]["type"] == "RollingUpdate"
+                pod["metadata"]["labels"].get("controller-revision-hash") != revision
+                and spec["updateStrategy"]["type"] == "RollingUpdate"
+                and (parallel or _ready(pod))  # a pod that hangs is waited for
             ):
                 self.store.remove(pod)
             if not parallel and not (pod and _ready(pod)):
