@@ -23,6 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--litellm-version", default="1.106.2", help="the LiteLLM that the tests' stack runs (default: %(default)s)")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the work (-n), those of the stack stay together: they count its users, keys and connections."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("stack" if "stack" in fixtures else item.path.stem))
+
+
 @dataclass(frozen=True)
 class Stack:
     """What stack.json says. Secrets have no place in the text that a failing assertion prints of it."""
