@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -21,6 +22,20 @@ class KeysFile:
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
         self._folder = os.path.dirname(self.path)
+
+    @contextlib.contextmanager
+    def alone(self):
+        """Wait until no other task works on a file of this folder, and keep others waiting.
+
+        It is the folder that is locked: the file is replaced with each write, and a lock file would stay behind.
+        """
+        with self._told():
+            descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
 
     def read(self) -> dict[str, str]:
         """Return the values by alias; none when there is no file. Says when it could not be written later."""

@@ -37,7 +37,8 @@ options:
       - With V(present) the key is made unless it exists, and changed where it differs.
       - With V(absent) it is removed.
       - With V(rotated) it gets a new value, and keeps alias, owner, limits, permissions, metadata, spend and the moment at which it
-        expires. The old value is valid until the new key is there. A rotation that was cut off is finished by the next run with V(rotated).
+        expires. The old value is valid until the new key is there. A key that has expired
+        needs a O(duration). A rotation that was cut off is finished by the next run with V(rotated).
         A rotated key's metadata says in C(litemaas_replaces) which hash it replaces. LiteLLM reckons the end of the budget's period anew,
         so that one of no whole day, week or month never ends when the key is rotated more often than that.
     type: str
@@ -380,6 +381,11 @@ class Key(Resource):
             raise LiteLLMError("state: there is no such key to rotate. Make it with state: present.")
         if old is None and not self._is_old(current):
             return None
+        expires = moment((old or current)["expires"])
+        if expires and expires < datetime.now(timezone.utc) and not self.parameters["duration"]:
+            raise LiteLLMError(
+                f"duration: {alias!r} has expired at {expires.isoformat()}, and so would a new value. Give how long it shall live from now."
+            )
         before = self.view(old or current) | {"key_alias": alias}
         if check_mode:
             given = {field.name: self._expected(field, field.held(old or current)) for field in self._given()}

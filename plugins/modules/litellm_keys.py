@@ -219,6 +219,7 @@ options:
         not sent.
       - A key whose value is not in the file counts as lost; see O(on_lost).
       - With O(purge) and O(state=absent) the values of removed keys are removed too, and a file that holds no value any more.
+      - Tasks that write files of one folder wait for each other.
       - The folder must exist. A file that belongs to somebody else, a link, and a folder into which everybody may write are refused.
     type: path
   on_lost:
@@ -458,7 +459,7 @@ class KeySet:
             raise LiteLLMError(f"concurrency: must be 1 to {MOST}. It is {parameters['concurrency']}.")
         self.items = items_of(parameters)
         self.file = KeysFile(parameters["keys_file"]) if parameters["keys_file"] else None
-        self.stored = self.file.read() if self.file else None
+        self.stored: dict[str, str] | None = None
         # A file tells which values are known; no key then needs to say which run made it.
         self.run = None if self.file else uuid4().hex
         self.values: dict[str, str] = {}  # of the keys that this run makes, by alias
@@ -467,6 +468,11 @@ class KeySet:
 
     def ensure(self, check_mode: bool = False) -> dict[str, Any]:
         """Make LiteLLM hold the set, and return the task's result."""
+        with self.file.alone() if self.file else contextlib.nullcontext():
+            self.stored = self.file.read() if self.file else None
+            return self._ensure(check_mode)
+
+    def _ensure(self, check_mode: bool) -> dict[str, Any]:
         before = self._read()
         plan = make_plan(self.items, before, self.parameters, self.stored)
         for team_id in {change.sent["team_id"] for change in plan.keys if change.sent.get("team_id")}:

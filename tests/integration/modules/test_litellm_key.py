@@ -320,6 +320,17 @@ def test_a_young_value_is_kept_and_an_old_one_is_not(litellm: LiteLLM, alias: st
     assert works(litellm, done["key"])
 
 
+def test_an_expired_key_is_rotated_only_with_a_new_life(litellm: LiteLLM, alias: str, rich: str):
+    litellm.rows("update \"LiteLLM_VerificationToken\" set expires = now() - interval '1 day' where key_alias = %s returning 1", alias)
+    [old] = stored(litellm, alias)
+    for check in (True, False):
+        refused = litellm.run("litellm_key", key_alias=alias, state="rotated", check=check)
+        assert f"duration: {alias!r} has expired at " in refused["msg"]
+    assert stored(litellm, alias) == [old]
+    done = litellm.run("litellm_key", key_alias=alias, state="rotated", duration="1d")
+    assert works(litellm, done["key"])
+
+
 def test_a_rotation_can_change_fields_too(litellm: LiteLLM, alias: str, rich: str):
     done = litellm.run("litellm_key", key_alias=alias, state="rotated", max_budget=8, metadata={"room": None}, duration="unlimited")
     assert done["changed"]

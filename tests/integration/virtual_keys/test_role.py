@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,13 +98,22 @@ def test_destroying_twice_leaves_nothing_and_nobody_elses_keys_alone(workshop: W
     workshop.post("/key/generate", key_alias=f"{workshop.alias}-of-somebody-else", user_id="somebody else")
     workshop.post("/key/generate", key_alias=f"{workshop.alias}-of-one-of-ours", user_id=owner)
     outcome = workshop.destroy()
-    assert outcome.changed == 2  # the keys, and the file of their values
+    assert outcome.changed == 1  # the keys, and with them the file of their values
     assert list(workshop.keys()) == [f"{workshop.alias}-of-one-of-ours", f"{workshop.alias}-of-somebody-else"]
     assert list(workshop.users()) == [owner]  # with the user LiteLLM would remove the key that is not ours
     assert not workshop.keys_file.exists()
     assert outcome.fact == {"alias": workshop.alias, "state": "absent", "changed": True}
     again = workshop.destroy()
     assert (again.changed, again.fact["changed"]) == (0, False)
+
+
+def test_destroying_keeps_other_values_of_a_shared_file(workshop: Workshop):
+    workshop.provision(**MANY)
+    other = "sk-of-another-set"
+    workshop.post("/key/generate", key_alias=f"{workshop.alias}-other-set", key=other)
+    workshop.keys_file.write_text(json.dumps(json.loads(workshop.keys_file.read_text()) | {"another": other}))
+    workshop.destroy()
+    assert json.loads(workshop.keys_file.read_text()) == {"another": other}
 
 
 def test_destroying_needs_no_more_than_address_key_and_alias(workshop: Workshop):

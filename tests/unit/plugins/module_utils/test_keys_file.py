@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.rhpds.litemaas.plugins.module_utils import keys_file
@@ -116,3 +118,17 @@ def test_a_folder_that_everybody_writes_to_is_refused_unless_files_stay_their_ow
 def test_a_folder_that_is_missing_is_named(path):
     with pytest.raises(LiteLLMError, match=r"there is no folder .*/nowhere"):
         KeysFile(str(path.parent / "nowhere" / "keys.json")).read()
+
+
+def test_two_tasks_work_on_a_file_one_after_the_other(path):
+    def work(alias):
+        file = KeysFile(str(path))
+        with file.alone():
+            values = file.read()
+            time.sleep(0.2)
+            file.write({**values, alias: "sk-1"})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, "abc"))
+    assert KeysFile(str(path)).read() == dict.fromkeys("abc", "sk-1")
+    assert os.listdir(path.parent) == ["keys.json"]
