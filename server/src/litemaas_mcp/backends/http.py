@@ -52,7 +52,8 @@ class Api:
         """Get ready; connects at the first question."""
         self._client = httpx.AsyncClient(
             base_url=self._url,
-            headers={"User-Agent": "litemaas-mcp"},
+            # LiteLLM would spend more time on compressing than the network does on the bytes.
+            headers={"User-Agent": "litemaas-mcp", "Accept-Encoding": "identity"},
             # A cookie would go out with the next request, which may be made with another's key.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=httpx.Timeout(self._timeout, connect=CONNECT),
