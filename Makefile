@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # What bash's `time` prints.
 export TIMEFORMAT := done in %1R s
-.PHONY: help setup demo test test-long lint sanity bench down docs lock clean
+.PHONY: help setup demo test test-long lint sanity bench image down docs lock clean
 
 # Ansible insists on UTF-8, which a bare machine may not have set.
 export LC_ALL := C.UTF-8
@@ -34,8 +34,11 @@ test: setup  ## every test but the long ones, against a stack of their own (KEEP
 test-long: setup  ## the long tests, with both LiteLLM versions; the result is written to docs/test-long.md
 	$(BIN)/python scripts/test_long.py
 
-bench: setup  ## measure server and workshop keys against their baselines; the results are written to docs/benchmarks*.md
+bench: setup  ## measure server, keys and deployment against their baselines; the results are written to docs/benchmarks*.md
 	$(BIN)/python tests/benchmarks
+
+image:  ## build the server's image with podman, docker or buildah (BASE_IMAGE=…, PIP_INDEX_URL=…, IMAGE=litemaas-mcp)
+	@scripts/build_image
 
 lint: setup  ## check formatting, style and packaging
 	time $(BIN)/ruff check
@@ -44,7 +47,7 @@ lint: setup  ## check formatting, style and packaging
 	time $(BIN)/antsibull-changelog lint
 # Without the ceiling git calls the collections in .venv ignored, and it sees none of their files.
 	time GIT_CEILING_DIRECTORIES=$(CURDIR) $(BIN)/antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck --validate-collection-refs=self .
-	time $(BIN)/shellcheck scripts/setup .ci/run
+	time $(BIN)/shellcheck scripts/setup scripts/build_image .ci/run
 	time $(BIN)/hadolint server/Containerfile bridge/Containerfile
 	time $(BIN)/python scripts/sanity.py
 

@@ -1,9 +1,13 @@
-"""The image's recipe keeps its promises; hadolint (`make lint`) judges the rest."""
+"""The image's recipe keeps its promises; hadolint (`make lint`) judges the rest. And `make image`."""
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,3 +55,58 @@ def test_the_build_sees_only_what_it_copies():
     assert ignored[0] == "*"
     copied = {word for line in stages()[0] if line.startswith("COPY") for word in line.split()[1:-1]}
     assert {entry.removeprefix("!") for entry in ignored if entry.startswith("!")} == copied
+
+
+class Engines:
+    """Stand-ins for container engines: each says with what it was called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "dirname").symlink_to(shutil.which("dirname"))
+
+    def add(self, name: str, *, works: bool = True, builds: bool = True) -> None:
+        program = self.folder / name
+        text = f'#!/bin/sh\nif [ "$1" = info ]; then exit {int(not works)}; fi\necho "{name}" "$@"\nexit {int(not builds)}\n'
+        program.write_text(text)
+        program.chmod(0o755)
+
+    def build(self, **environment: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["/bin/bash", ROOT / "scripts/build_image"],
+            env={"PATH": str(self.folder)} | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Engines:
+    return Engines(tmp_path)
+
+
+def test_the_first_engine_that_works_builds_the_image(engines: Engines):
+    engines.add("docker", works=False)
+    engines.add("buildah")
+    code, said = engines.build()
+    assert (code, said.splitlines()[0]) == (0, "buildah build --format docker --tag litemaas-mcp --file server/Containerfile .")
+    engines.add("docker")
+    _, said = engines.build()
+    assert said.startswith("docker build --tag litemaas-mcp ")
+
+
+def test_base_index_and_name_are_those_of_the_environment_and_stay_out_of_process_lists(engines: Engines):
+    engines.add("podman")
+    _, said = engines.build(BASE_IMAGE="base.example.com/python", PIP_INDEX_URL="https://user:password@example.com", IMAGE="mine:1")
+    assert said.startswith("podman build --format docker --build-arg BASE_IMAGE --build-arg PIP_INDEX_URL --tag mine:1 ")
+    assert "password" not in said
+
+
+def test_without_an_engine_or_a_base_image_it_says_what_to_do(engines: Engines):
+    code, said = engines.build()
+    assert (code, "neither podman, docker nor buildah works here. Install one" in said) == (1, True)
+    engines.add("podman", builds=False)
+    code, said = engines.build()
+    assert (code, "make image BASE_IMAGE=" in said) == (1, True)
