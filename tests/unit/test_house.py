@@ -105,6 +105,13 @@ def test_links_between_documents_lead_somewhere(document: str):
     assert [link for link in links if not (folder / link).exists()] == []
 
 
+@pytest.mark.parametrize("document", [*DOCUMENTS, *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("roles/*/README.md"))])
+def test_role_variables_that_documents_name_exist(document: str):
+    specs = [yaml.safe_load(path.read_text())["argument_specs"]["main"] for path in ROOT.glob("roles/*/meta/argument_specs.yml")]
+    known = {name for each in specs for name in each["options"]} | {path.name for path in ROOT.glob("roles/*")}
+    assert set(re.findall(r"\bocp4_workload_litemaas\w*", read(document))) <= known
+
+
 def test_every_make_target_is_explained():
     makefile = read("Makefile")
     silent = set(re.findall(r"^([a-z-]+):(?!=)(?!.*  ## ).*$", makefile, re.MULTILINE)) - {"setup"}
