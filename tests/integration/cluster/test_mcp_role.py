@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from conftest import Stack
+from conftest import ROOT, Stack
 from tests.support.ansible_run import Playbook
 from tests.support.clusters import Cluster, decoded
 from tests.support.real_pods import RealPods
@@ -260,17 +262,21 @@ def test_a_missing_right_is_named(deployer: Deployer):
 
 
 @pytest.mark.long
-def test_agnosticd_v1_and_v2(deployer: Deployer):
-    assert sys.executable
-    # v1: the role is included with ACTION as a variable of the play; v2: by import_role, with a host's environment instead of a kubeconfig.
-    for number, tasks in enumerate(
-        (
-            [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{ROLE}"}, "vars": {"ACTION": "{{ asked }}"}}],
-            [{"ansible.builtin.import_role": {"name": f"rhpds.litemaas.{ROLE}"}, "vars": {"ACTION": "{{ asked }}"}}],
-        )
-    ):
-        play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
-        (deployer.folder / "play.json").write_text(json.dumps(play))
-        assert deployer.succeeds("-e", "asked=create" if number else "asked=provision") > 0
-        assert deployer.succeeds("-e", "asked=remove" if number else "asked=destroy") > 0
-        assert deployer.objects() == set()
+def test_the_molecule_scenario_passes_and_leaves_nothing(deployer: Deployer, tmp_path: Path):
+    command = ["molecule", "test", "--scenario-name", "litemaas_mcp"]
+    environment = deployer.playbook.environment | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "LITEMAAS_NAMESPACE": deployer.namespace,
+        "LITEMAAS_LITELLM_URL": deployer.stack.litellm_url,
+        "LITEMAAS_VERIFY_URL": deployer.pods.url,
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path),
+        "NO_COLOR": "1",
+    }
+    del environment["ANSIBLE_CONFIG"]
+    done = subprocess.run(command, cwd=ROOT / "extensions", env=environment, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    for action in ("converge", "idempotence", "verify", "destroy"):
+        assert f"{action}: Executed: Successful" in said
+    assert deployer.stack.litellm_master_key not in said
+    assert (deployer.pods.starts, deployer.objects()) == (1, set())
