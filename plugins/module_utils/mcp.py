@@ -8,10 +8,46 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import list_servers, names_of, prefix_of
 
 REVISION = "2025-06-18"  # the newest that LiteLLM 1.81 speaks; a server that knows only another says so in its answer
 KINDS = "application/json, text/event-stream"
 PATH = "/mcp/"  # LiteLLM 1.81 answers /mcp with a redirect
+
+
+def catalogue(client: Client, servers: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Return the tools that the client's key may use, each with its `server`, and named as it is called: <alias>-<tool>.
+
+    `servers` (aliases, names or access groups) narrows them.
+    """
+    wanted = set(servers)
+    known = list_servers(client)
+    session = McpSession(client, servers=servers)
+    try:
+        with session:
+            tools = session.tools()
+    except LiteLLMError as error:
+        if error.status != 403 or wanted:
+            raise
+        tools = []  # what 1.106 says to a key that may use no server
+    prefixes = {prefix_of(server) for server in known}
+    asked = {prefix_of(server) for server in known if not wanted or wanted & {*names_of(server), *server["mcp_access_groups"]}}
+    return [_prefixed(tool, prefixes, asked) for tool in tools]
+
+
+def words_of(result: dict[str, Any]) -> str:
+    """Return the texts of a tool's result."""
+    return "\n".join(part["text"] for part in result.get("content") or [] if part.get("type") == "text")
+
+
+def _prefixed(tool: dict[str, Any], prefixes: set[str], asked: set[str]) -> dict[str, Any]:
+    for prefix in sorted(prefixes, key=len, reverse=True):
+        if tool["name"].startswith(f"{prefix}-"):
+            return {**tool, "server": prefix}
+    if len(asked) != 1:
+        return {**tool, "server": None}
+    [prefix] = asked  # 1.81 leaves the prefix out where there is one server only
+    return {**tool, "name": f"{prefix}-{tool['name']}", "server": prefix}
 
 
 class McpSession:
