@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import secrets
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,7 +137,11 @@ def deployer(cluster: Cluster, tmp_path: Path) -> Iterator[Deployer]:
 
 
 def test_provision_again_drift_destroy_and_again(deployer: Deployer):
-    assert deployer.succeeds("--check", "--diff") > 0
+    plan = deployer.run("--check", "--diff", deploy_mcp=True)
+    assert deployer.code == 0, plan[-5000:]
+    assert [
+        each for each in ("StatefulSet/litellm-postgres", "Secret/litemaas-mcp-secret", "Deployment/litemaas-mcp") if each not in plan
+    ] == []
     assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is None
 
     assert deployer.succeeds() > 0
@@ -191,6 +197,8 @@ def test_a_namespace_of_others_stays(deployer: Deployer):
     deployer.cluster.client.post("/api/v1/namespaces", json=body).raise_for_status()
     path = f"/api/v1/namespaces/{deployer.namespace}/configmaps"
     deployer.cluster.client.post(path, json={"metadata": {"name": "of-others"}}).raise_for_status()
+    assert deployer.succeeds("--check", deploy_mcp=True) > 0
+    assert deployer.objects() == {"configmaps/of-others"}
     deployer.succeeds()
     deployer.succeeds(ACTION="destroy", remove_data=True)
     deployer.comes_to_have({"configmaps/of-others"})
@@ -224,8 +232,8 @@ def test_an_older_deployment_can_be_removed_without_having_been_taken_over(deplo
     deployer.comes_to_have(set())
 
 
-def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
-    """A second run of the older deployer has given the Secret another key than the pods have, and no pod can be asked here."""
+def run_the_older_deployer_twice(deployer: Deployer) -> None:
+    """Its second run has given the Secret another key than the pods have."""
     deployer.make_older_deployment()
     running_pods = f"/api/v1/namespaces/{deployer.namespace}/pods"
 
@@ -245,13 +253,47 @@ def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
         "stringData": older_deployment.LITELLM | {"LITELLM_MASTER_KEY": "sk-of-the-second-run"},
     }
     deployer.cluster.client.post(folder, json=second).raise_for_status()
-    said = deployer.fails()
-    assert "give it as ocp4_workload_litemaas_litellm_salt_key" in said
-    assert "LITELLM_SALT_KEY" not in deployer.secret("litellm-secret")
+
+
+def test_a_master_key_that_only_pods_know_is_not_lost(deployer: Deployer):
+    """No pod can be asked here."""
+    run_the_older_deployer_twice(deployer)
+    before = deployer.objects()
+    for action in ("destroy", "provision"):
+        said = deployer.fails(ACTION=action)
+        assert "give it as ocp4_workload_litemaas_litellm_salt_key" in said
+        assert ("Or set ocp4_workload_litemaas_remove_data" in said) == (action == "destroy")
+        assert "LITELLM_SALT_KEY" not in deployer.secret("litellm-secret")
+        assert deployer.objects() == before
     deployer.hidden.add("sk-that-the-pods-have")
     deployer.succeeds(litellm_salt_key="sk-that-the-pods-have")
     assert deployer.secret("litellm-secret")["LITELLM_SALT_KEY"] == "sk-that-the-pods-have"
     assert deployer.succeeds() == 0
+
+
+@pytest.mark.parametrize("action", ["provision", pytest.param("destroy", marks=pytest.mark.long)])
+def test_a_master_key_that_only_pods_know_is_asked_of_them(tmp_path: Path, action: str):
+    """By a command in a pod, which only the stand-in's can do here."""
+    with running("stand-in") as cluster:
+        deployer = Deployer(cluster, cluster.new_namespace(), tmp_path)
+        run_the_older_deployer_twice(deployer)
+        key = "sk-that-the-pods-have"
+        deployer.hidden.add(key)
+
+        def execute(pod: dict[str, Any], command: list[str]) -> subprocess.CompletedProcess[str]:
+            environment = {"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": key}
+            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+        cluster.kubelet.executes("litellm-", execute)
+        assert deployer.succeeds(ACTION=action) > 0
+        second = {"LITELLM_MASTER_KEY": "sk-of-the-second-run", "LITELLM_SALT_KEY": key}
+        assert deployer.secret("litellm-secret") == older_deployment.LITELLM | second
+        if action == "destroy":  # and the run after next still has it
+            assert deployer.objects() == {"secrets/litemaas-db", "secrets/litellm-secret", CLAIM}
+            assert deployer.succeeds(ACTION=action) == 0
+            assert deployer.succeeds() > 0
+            assert deployer.secret("litellm-secret") == older_deployment.LITELLM | second
+            assert deployer.secret("litemaas-db")["LITELLM_DATABASE_URL"].endswith("/litemaas_db")
 
 
 @pytest.mark.long
@@ -323,13 +365,63 @@ def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, pod: str, tr
 def test_missing_rights_are_named(deployer: Deployer):
     reads = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]}
     namespaces = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["create"]}
+    everything = [f'cannot list resource "{each}"' for each in ("configmaps", "services", "deployments", "routes")]
     for rules, says in (
-        ([], 'cannot get resource "namespaces"'),
-        ([reads], 'cannot create resource "namespaces"'),
-        ([reads, namespaces], 'cannot create resource "secrets"'),
+        ([], ['cannot get resource "secrets"', *everything]),
+        ([reads], ['cannot create resource "namespaces"']),
+        ([reads, namespaces], ['cannot create resource "secrets"']),
     ):
         deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(deployer.cluster.deployer(*rules))
-        assert says in deployer.fails()
+        said = deployer.fails()
+        assert [each for each in says if each not in said] == []
+
+
+@pytest.mark.long
+def test_an_account_of_the_namespace_alone_deploys_and_removes(deployer: Deployer):
+    deployer.cluster.client.post("/api/v1/namespaces", json={"metadata": {"name": deployer.namespace}}).raise_for_status()
+    core = ["configmaps", "events", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts", "services"]
+    groups = ["apps", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "route.openshift.io", "autoscaling"]
+    rules = [{"apiGroups": [""], "resources": core, "verbs": ["*"]}, {"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}]
+    account = deployer.cluster.deployer(*rules, namespace=deployer.namespace)
+    deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(account)
+    said = deployer.fails(oauth_enabled=False)
+    assert "ocp4_workload_litemaas_cluster_domain" in said
+    assert 'cannot get resource "ingresses" in API group "config.openshift.io"' in said
+    assert deployer.objects() == set()
+    here = {"cluster_domain": DOMAIN}
+    said = deployer.fails(**here)
+    assert 'cannot get resource "oauthclients"' in said
+    said = " ".join(deployer.run(**here, oauth_enabled=False).replace("\\", "").split())
+    assert deployer.code == 0, said[-5000:]
+    assert 'cannot list resource "storageclasses"' in said
+    assert "ocp4_workload_litemaas_postgres_storage_class" in said
+    assert deployer.succeeds(**here, oauth_enabled=False) == 0
+    said = " ".join(deployer.run(ACTION="destroy", remove_data=True).split())
+    assert deployer.code == 0, said[-5000:]
+    assert f"oc delete oauthclient {deployer.namespace}" in said
+    deployer.comes_to_have(set())
+    assert deployer.succeeds(ACTION="destroy", remove_data=True) == 0
+
+
+@pytest.mark.long
+def test_a_client_of_that_name_that_is_anothers_is_neither_taken_nor_removed(deployer: Deployer):
+    path = "/apis/oauth.openshift.io/v1/oauthclients"
+    body = {"apiVersion": "oauth.openshift.io/v1", "kind": "OAuthClient", "metadata": {"name": deployer.namespace}}
+    body |= {"redirectURIs": ["https://grafana.example.com/login"], "secret": "of-others", "grantMethod": "auto"}
+    deployer.cluster.client.post(path, json=body).raise_for_status()
+    assert "https://grafana.example.com/login" in deployer.fails()
+    assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is None
+    deployer.succeeds(oauth_enabled=False)
+    deployer.succeeds(ACTION="destroy", remove_data=True)
+    assert deployer.cluster.get(f"{path}/{deployer.namespace}")["secret"] == "of-others"
+
+
+@pytest.mark.long
+def test_a_database_with_a_wrong_image_is_healed_by_the_right_one(deployer: Deployer):
+    deployer.cluster.kubelet.behave("example.com/postgres:none", "image_pull")
+    assert "the image can't be pulled" in deployer.fails(ha_postgres_image="example.com/postgres:none", wait_timeout=5)
+    assert deployer.succeeds() > 0
+    assert deployer.succeeds() == 0
 
 
 @pytest.mark.long

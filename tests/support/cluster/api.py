@@ -440,6 +440,8 @@ class Api:
             case ("log", "GET") if kind.kind == "Pod":
                 pod = self._existing(kind, namespace, name)
                 return 200, self.kubelet.log(pod, "&".join(f"{key}={value}" for key, value in call.query.items()))
+            case ("exec", "GET") if kind.kind == "Pod" and (found := self.kubelet.execution(self._existing(kind, namespace, name))):
+                return 101, found
             case ("token", "POST") if kind.kind == "ServiceAccount":
                 self._existing(kind, namespace, name)
                 token = secrets.token_urlsafe(32)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.support.cluster.execution import Execution, Run
+
 Object = dict[str, Any]
 
 
@@ -30,6 +32,7 @@ class Kubelet:
     def __init__(self) -> None:
         self.default = Outcome()
         self.outcomes: dict[str, Outcome] = {}
+        self._executions: dict[str, Run] = {}
         self._shown: dict[str, Outcome] = {}  # uid → what its status says by now
         self._seen: dict[str, float] = {}  # uid → when it was first seen
         self._count = 0
@@ -37,14 +40,24 @@ class Kubelet:
     def behave(self, beginning: str, how: str = "ready", **more: Any) -> None:
         self.outcomes[beginning] = Outcome(how, **more)
 
+    def executes(self, beginning: str, run: Run) -> None:
+        """Let `run` do what is asked of pods whose name begins so; of others nothing can be asked."""
+        self._executions[beginning] = run
+
     def reset(self) -> None:
         self.default = Outcome()
         self.outcomes.clear()
+        self._executions.clear()
 
     def outcome(self, pod: Object) -> Outcome:
         texts = [pod["metadata"]["name"], *(each.get("image", "") for each in pod["spec"]["containers"])]
         fitting = [start for start in self.outcomes if any(text.startswith(start) for text in texts)]
         return self.outcomes[max(fitting, key=len)] if fitting else self.default
+
+    def execution(self, pod: Object) -> Execution | None:
+        """Who does what is asked of this pod."""
+        name = pod["metadata"]["name"]
+        return next((Execution(pod, run) for start, run in self._executions.items() if name.startswith(start)), None)
 
     def log(self, pod: Object, query: str = "") -> str:
         """What the pod's container has said; `query` may ask for the last lines only (tailLines)."""

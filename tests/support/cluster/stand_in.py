@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support.cluster.api import ADMIN, Api, Watch, parsed
 from tests.support.cluster.control_plane import Asked
+from tests.support.cluster.execution import PROTOCOL, Execution, accepted
 from tests.support.kube_apiserver import kubeconfig
 
 
@@ -49,9 +50,11 @@ class StandIn:
                 with stand_in._lock:
                     stand_in.requests.append(Asked(self.command, self.path, headers.get("user-agent", ""), said(body)))
                     status, document = stand_in.api.answer(self.command, url.path, dict(parse_qsl(url.query)), body, headers)
-                    text = document if isinstance(document, (str, Watch)) else json.dumps(document)
+                    text = document if isinstance(document, (str, Watch, Execution)) else json.dumps(document)
                 if isinstance(text, Watch):
                     return self.stream(text)
+                if isinstance(text, Execution):
+                    return self.execute(text, [value for name, value in parse_qsl(url.query) if name == "command"])
                 return self.send(status, text, "text/plain" if isinstance(document, str) else "application/json")
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = reply
@@ -81,6 +84,20 @@ class StandIn:
                     self.wfile.write(b"0\r\n\r\n")
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
+
+            def execute(self, execution: Execution, command: list[str]) -> None:
+                self.send_response(101)
+                for name, value in {
+                    "Upgrade": "websocket",
+                    "Connection": "Upgrade",
+                    "Sec-WebSocket-Accept": accepted(self.headers["Sec-WebSocket-Key"]),
+                    "Sec-WebSocket-Protocol": PROTOCOL,
+                }.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.writelines(execution.frames(command))
+                self.wfile.flush()
+                self.close_connection = True
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -55,9 +55,13 @@ def role(
     openshift: bool = True,
     there: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
     found: dict[str, Any] | None = None,
+    refused: tuple[str, ...] = (),
     **variables: Any,
 ) -> Role:
-    """The role after it has looked at a cluster that holds Secrets with what `have` says, and the objects `there`."""
+    """The role after it has looked at a cluster that holds Secrets with what `have` says, and the objects `there`.
+
+    What is `refused` it may not look at.
+    """
     have = have or {}
     cluster: dict[str, Any] = {
         "namespace": {"metadata": {"name": "litemaas", "labels": {}}} if have or there else None,
@@ -71,12 +75,14 @@ def role(
         "claims": {"items": []},
         **{kind: {"items": [each for each in there if each["kind"] == kind]} for kind in KINDS},
         **(found or {}),
+        **dict.fromkeys(refused),
     }
     if not openshift:
         variables.setdefault("cluster_domain", "apps.example.com")
     variables = {name if "ocp4_" in name or name == "ACTION" else f"{NAME}_{name}": value for name, value in variables.items()}
     served = dict.fromkeys(cluster, True) | {"Route": openshift, "oauth": openshift}
-    return Role(NAME, _ocp4_workload_litemaas_cluster={"found": cluster, "served": served}, **variables)
+    words = {name: f'User "me" cannot get resource "{name}"' for name in refused}
+    return Role(NAME, _ocp4_workload_litemaas_cluster={"found": cluster, "served": served, "refused": words}, **variables)
 
 
 def secrets(rendered: Role) -> dict[str, dict[str, str]]:
@@ -464,7 +470,49 @@ def test_what_others_may_have_made_is_not_pruned(settled: dict):
     assert len(role(settled, there=there, remove=True).value("_ocp4_workload_litemaas_unwanted")) == len(there)
 
 
+def test_an_older_deployment_that_goes_leaves_what_its_data_can_be_read_with():
+    def kept(**variables: Any) -> dict[str, dict[str, str]]:
+        gone = role(OLDER, there=older_deployment.objects("litemaas"), ACTION="destroy", **variables)
+        return {each["metadata"]["name"]: decoded(each) for each in gone.template("kept_secrets")}
+
+    database = {"LITELLM_DATABASE_URL": older_deployment.DATABASE["DATABASE_URL"]}
+    assert kept() == {"litemaas-db": database, "litellm-secret": {"LITELLM_SALT_KEY": "sk-master-key-of-old"}}
+    running = {"_ocp4_workload_litemaas_running_key": {"stdout": "sk-running\n"}}
+    assert kept(**running)["litellm-secret"] == {"LITELLM_SALT_KEY": "sk-running"}
+    # Provisioned again, without a Deployment that tells the database, it is the same one.
+    after = {name: values | kept(**running).get(name, {}) for name, values in OLDER.items()}
+    again = secrets(role(after))
+    assert again["litellm-secret"]["LITELLM_SALT_KEY"] == "sk-running"
+    assert again["litemaas-db"]["LITELLM_DATABASE_URL"].endswith("/litemaas_db")
+
+
 # --- Removal
+
+OURS = {"app.kubernetes.io/managed-by": NAME, "app.kubernetes.io/instance": "litemaas"}
+CALLBACK = "https://litellm-frontend.apps.example.com/api/auth/callback"
+
+
+@pytest.mark.parametrize(
+    ("client", "domain", "ours"),
+    [
+        ({"metadata": {"labels": OURS}}, True, True),
+        ({"metadata": {"labels": OURS | {"app.kubernetes.io/instance": "another"}}}, True, False),
+        ({"metadata": {}, "redirectURIs": [CALLBACK]}, True, True),
+        ({"metadata": {}, "redirectURIs": [CALLBACK]}, False, True),  # its Routes tell
+        ({"metadata": {"labels": None}, "redirectURIs": ["https://grafana.apps.example.com/login"]}, True, False),
+        ({"metadata": {}}, False, False),
+    ],
+)
+def test_an_oauth_client_of_others_is_left_alone(settled: dict, usual: Role, client: dict, domain: bool, ours: bool):
+    found = {"oauth": client} | ({} if domain else {"domain": None})
+    gone = role(settled, there=objects(usual), found=found, ACTION="destroy")
+    assert ("OAuthClient" in {each["kind"] for each in gone.value("_ocp4_workload_litemaas_removable")}) is ours
+    said = gone.value("_ocp4_workload_litemaas_notes")
+    assert bool([each for each in said if "is not this deployment's" in each]) is not ours
+    if domain:
+        remedies = refused(role(settled, there=objects(usual), found=found, oauth_enabled=True), "check_cluster")
+        assert bool([each for each in remedies if "ocp4_workload_litemaas_oauth_client_id" in each]) is not ours
+        assert refused(role(settled, there=objects(usual), found=found), "check_cluster") == []
 
 
 def test_objects_of_others_are_left_alone(settled: dict, usual: Role):
@@ -489,7 +537,7 @@ def test_what_is_not_wanted_any_more_goes(settled: dict, usual: Role):
 def test_removal_names_all_that_provision_made_and_keeps_the_data(settled: dict, usual: Role, variables: dict):
     own = {"metadata": {"name": "litemaas", "labels": {"app.kubernetes.io/managed-by": NAME}}}
     claims = {"items": [{"metadata": {"name": "postgres-storage-litellm-postgres-0"}}]}
-    found = {"namespace": own, "claims": claims, "oauth": {"metadata": {"name": "litemaas"}}}
+    found = {"namespace": own, "claims": claims, "oauth": {"metadata": {"labels": OURS}}}
 
     def removed(**more: Any) -> set[str]:
         gone = role(settled, there=objects(usual), found=found, **variables, **more).value("_ocp4_workload_litemaas_removable")
@@ -681,11 +729,13 @@ def test_the_storage_class_is_found(settled: dict, platform: str, variables: dic
         ({"litellm_config": {"model_list": [{"litellm_params": {"api_key": "sk-open"}}]}}, "litellm_env_secrets"),
         ({"litellm_config": {"model_list": [{"litellm_params": {"extra_headers": {"x-api-key": "sk-open"}}}]}}, "litellm_env_secrets"),
         ({"litellm_config": {"guardrails": [{"api_keys": ["sk-open"]}]}}, "litellm_env_secrets"),
-        ({"rotate": ["mcp_api_key"], "mcp_api_key": "given"}, "mcp_api_key"),
+        ({"rotate": ["mcp_api_key"], "mcp_api_key": "given", "deploy_mcp": True}, "mcp_api_key"),
         ({"litellm_config": {"litellm_settings": {"cache_params": {"url": "redis://:hidden@r.example.com"}}}}, "litellm_env_secrets"),
         ({"litellm_models": [{"model_name": "m"}]}, "litellm_models"),
         ({"litellm_models": [{"litellm_model": "openai/m"}]}, "litellm_models"),
         ({"rotate": ["ui_password"], "litellm_ui_password": "given"}, "ui_password"),
+        ({"rotate": ["mcp_api_key"]}, "ocp4_workload_litemaas_deploy_mcp"),
+        ({"ca_path": "nowhere.pem"}, "nowhere.pem"),
         ({"rotate": ["postgres_password"], "external_database_url": EXTERNAL}, "postgres_password"),
         ({"default_user_budget_duration": "fortnightly"}, "default_user_budget_duration"),
         ({"branding_enabled": True, "branding_favicon_path": "nowhere.svg"}, "nowhere.svg"),
@@ -703,6 +753,7 @@ def test_good_variables_pass():
         assert refused(role(**variables), "check_variables") == []
     models = [{"model_name": "a", "litellm_model": "openai/a"}, {"model_name": "b", "litellm_params": {"model": "openai/b"}}]
     config = {"model_list": [{"litellm_params": {"api_key": "os.environ/KEY", "max_tokens": 5}}]}
+    assert refused(role(rotate=["mcp_api_key"], deploy_mcp=True, ca_path=__file__), "check_variables") == []
     assert refused(role(litellm_models=models, litellm_config=config), "check_variables") == []
 
 
@@ -720,6 +771,42 @@ def test_good_variables_pass():
 def test_a_cluster_that_can_not_take_the_stack_is_refused_with_a_remedy(settled: dict, variables: dict, found: dict, named: str):
     (remedy,) = refused(role(settled, found=found, **variables), "check_cluster")
     assert named in remedy
+
+
+CLUSTER_WIDE = ("namespace", "domain", "infrastructure", "storage", "oauth")
+
+
+def test_an_account_of_the_namespace_alone_is_told_what_variables_stand_in(settled: dict):
+    (remedy,) = refused(role(settled, refused=CLUSTER_WIDE), "check_cluster")
+    assert "ocp4_workload_litemaas_cluster_domain" in remedy
+    assert 'cannot get resource "domain"' in remedy
+    here = {"refused": CLUSTER_WIDE, "cluster_domain": "apps.example.com"}
+    assert refused(role(settled, **here), "check_cluster") == []
+    (said, cloud) = role(settled, **here).value("_ocp4_workload_litemaas_notes")
+    assert "cluster's default storage class, since" in said
+    assert 'cannot get resource "storage"' in said
+    assert "ocp4_workload_litemaas_postgres_storage_class" in said
+    assert "ocp4_workload_litemaas_cloud_provider" in cloud
+    assert role(settled, **here, postgres_storage_class="any").value("_ocp4_workload_litemaas_notes") == []
+    assert refused(role(settled, **here, postgres_storage_class="any"), "check_cluster") == []
+    (remedy,) = refused(role(settled, **here, oauth_enabled=True), "check_cluster")
+    assert "ocp4_workload_litemaas_oauth_enabled" in remedy
+    assert 'cannot get resource "oauth"' in remedy
+
+
+def test_a_namespace_that_may_not_be_looked_at_is_taken_to_be_there(settled: dict):
+    there = role(settled, refused=CLUSTER_WIDE, cluster_domain="apps.example.com")
+    assert there.value("_ocp4_workload_litemaas_namespace_there") is True
+    assert there.value("_ocp4_workload_litemaas_secrets_stand") is True
+    assert role(found={"namespace": None}).value("_ocp4_workload_litemaas_namespace_there") is False
+
+
+def test_removal_says_what_it_may_not_look_at(settled: dict, usual: Role):
+    gone = role(settled, there=objects(usual), refused=CLUSTER_WIDE, ACTION="destroy", remove_data=True)
+    client, namespace = gone.value("_ocp4_workload_litemaas_notes")
+    assert client.endswith("oc delete oauthclient litemaas.")
+    assert namespace.startswith("Namespace litemaas stays, since")
+    assert {each["kind"] for each in gone.value("_ocp4_workload_litemaas_removable")}.isdisjoint({"OAuthClient", "Namespace"})
 
 
 def test_a_cluster_that_can_passes(settled: dict):

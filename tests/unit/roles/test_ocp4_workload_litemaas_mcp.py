@@ -12,6 +12,7 @@ import yaml
 from litemaas_mcp.settings import Settings
 
 from tests.support.render import ROOT, Role
+from tests.unit.roles import test_ocp4_workload_litemaas
 
 NAME = "ocp4_workload_litemaas_mcp"
 OBJECTS = (
@@ -41,8 +42,15 @@ def secret(**data: str) -> dict[str, Any]:
     return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}}
 
 
-def role(have: dict[str, str] | None = None, *, openshift: bool = True, found: dict[str, Any] | None = None, **variables: Any) -> Role:
-    """The role after it has looked at a cluster that holds `have` in its own Secret."""
+def role(
+    have: dict[str, str] | None = None,
+    *,
+    openshift: bool = True,
+    found: dict[str, Any] | None = None,
+    refused: tuple[str, ...] = (),
+    **variables: Any,
+) -> Role:
+    """The role after it has looked at a cluster that holds `have` in its own Secret; what is `refused` it may not look at."""
     cluster = {
         "namespace": {},
         "secret": secret(**have) if have else None,
@@ -53,9 +61,11 @@ def role(have: dict[str, str] | None = None, *, openshift: bool = True, found: d
         "jobs": {"items": []},
         **dict.fromkeys(("Route", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler")),
         **(found or {}),
+        **dict.fromkeys(refused),
     }
     variables = {name if name.startswith(("ocp4", "_ocp4", "openshift")) else f"{NAME}_{name}": value for name, value in variables.items()}
-    read = {"found": cluster, "served": dict.fromkeys(cluster, True) | {"Route": openshift}}
+    words = {name: f'User "me" cannot get resource "{name}"' for name in refused}
+    read = {"found": cluster, "served": dict.fromkeys(cluster, True) | {"Route": openshift}, "refused": words}
     return Role(NAME, _ocp4_workload_litemaas_mcp_cluster=read, **variables)
 
 
@@ -291,6 +301,52 @@ def test_who_may_reach_the_pods():
         {"namespaceSelector": {"matchLabels": {"policy-group.network.openshift.io/host-network": ""}}},
     ]
     assert peers(openshift=False)[1]["namespaceSelector"]["matchExpressions"][0]["values"] == ["ingress-nginx", "traefik", "kube-system"]
+
+
+def refusals(rendered: Role) -> list[str]:
+    """The remedies of what tasks/check.yml does not let pass."""
+    (task,) = yaml.safe_load((rendered.path / "tasks/check.yml").read_text())
+    return [rendered.text(fact["remedy"]) for fact in task["loop"] if not rendered.value(fact["holds"].strip()[2:-2])]
+
+
+def test_what_is_missing_is_named_with_its_remedy():
+    assert refusals(role(settled())) == []
+    nothing = dict.fromkeys(("namespace", "litellm", "database", "litemaas", "domain"))
+    named = ("namespace", "mcp_litellm_secret", "mcp_database_secret", "mcp_litemaas_secret", "cluster_domain", "ca_path")
+    remedies = refusals(role(found=nothing, litemaas_url="http://litellm-backend:8080", ocp4_workload_litemaas_ca_path="no.pem"))
+    assert [remedy.partition(":")[0] for remedy in remedies] == [f"ocp4_workload_litemaas_{name}" for name in named]
+
+
+def test_an_account_of_the_namespace_alone_is_told_what_variable_stands_in():
+    (remedy,) = refusals(role(settled(), refused=("namespace", "domain")))
+    assert remedy.startswith("ocp4_workload_litemaas_cluster_domain")
+    assert 'User "me" cannot get resource "domain"' in remedy
+    assert refusals(role(settled(), refused=("namespace", "domain"), ocp4_workload_litemaas_cluster_domain="apps.example.com")) == []
+
+
+def test_a_check_of_the_whole_stack_counts_on_the_secrets_that_it_would_make():
+    nothing = dict.fromkeys(("namespace", "litellm", "database", "litemaas"))
+    planned = test_ocp4_workload_litemaas.role().value("_ocp4_workload_litemaas_planned")
+    fresh = {"found": nothing, "_ocp4_workload_litemaas_mcp_planned": planned, "litemaas_url": "http://litellm-backend:8080"}
+    assert refusals(role(**fresh)) == []
+    (remedy,) = refusals(role(**fresh, litellm_secret="of-others"))
+    assert remedy.startswith("ocp4_workload_litemaas_mcp_litellm_secret")
+    names = role(**fresh).value("_ocp4_workload_litemaas_mcp_names")
+    assert {"Secret/litemaas-mcp-secret", "Deployment/litemaas-mcp", "Route/litemaas-mcp", "NetworkPolicy/litemaas-mcp"} < set(names)
+
+
+def test_only_ready_pods_are_asked():
+    def pod(name: str, **status: Any) -> dict[str, Any]:
+        return {"metadata": {"name": name} | status.pop("metadata", {}), "status": status}
+
+    pods = [
+        pod("pending"),
+        pod("starting", containerStatuses=[{"ready": False}]),
+        pod("going", containerStatuses=[{"ready": True}], metadata={"deletionTimestamp": "now"}),
+        pod("ready", containerStatuses=[{"ready": True}]),
+    ]
+    asked = role(settled(), _ocp4_workload_litemaas_mcp_pods={"found": {"pods": {"items": pods}}})
+    assert asked.value("_ocp4_workload_litemaas_mcp_ready") == ["ready"]
 
 
 def test_defaults_and_argument_specs_say_the_same():

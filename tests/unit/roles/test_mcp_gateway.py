@@ -1,0 +1,432 @@
+"""What the gateway role makes of its entries: objects against Kubernetes' schemas, presets against the bridge's locks, and plain words."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.support.render import ROOT, Role
+
+NAME = "ocp4_workload_litemaas_mcp_gateway"
+# OpenShift 4.14, and the newest that the validator knows.
+VERSIONS = ("1.27", kubernetes_validate.latest_version())
+DATABASE = {"secret": "sales-db", "key": "url"}
+PASSWORD, TOKEN, MASTER = "p4ssw0rd", "ghp_the_token_of_somebody", "sk-the-master-key"
+SECRETS = {
+    "sales-db": {"url": f"postgresql://reader:{PASSWORD}@sales/db"},
+    "github": {"token": TOKEN},
+    "grafana": {"token": TOKEN},
+    "n8n": {"key": TOKEN},
+    "litemaas-mcp-secret": {"MCP_API_KEY": TOKEN},
+}
+# Every preset with what it needs.
+PRESETS: list[dict[str, Any]] = [
+    {"preset": "filesystem"},
+    {"preset": "memory", "volumes": [{"mount_path": "/data", "source": {"persistentVolumeClaim": {"claimName": "memory"}}}]},
+    {"preset": "fetch"},
+    {
+        "preset": "monitoring",
+        "env": {"GRAFANA_URL": "http://grafana:3000"},
+        "secret_env": {"GRAFANA_SERVICE_ACCOUNT_TOKEN": {"secret": "grafana", "key": "token"}},
+    },
+    {"preset": "github", "auth_secret": {"secret": "github", "key": "token"}},
+    {"preset": "postgres", "secret_env": {"DSN": DATABASE}},
+    {"preset": "n8n", "env": {"N8N_API_URL": "http://n8n:5678"}, "secret_env": {"N8N_API_KEY": {"secret": "n8n", "key": "key"}}},
+    {"preset": "playwright", "env": {"PLAYWRIGHT_MCP_CDP_ENDPOINT": "http://chromium:9222"}},
+    {"preset": "timescaledb", "secret_env": {"DSN": DATABASE}},
+    {"preset": "litemaas"},
+]
+OTHERS: list[dict[str, Any]] = [
+    {"name": "wiki", "url": "https://wiki.example.com/mcp", "access_groups": ["docs"], "allowed_tools": ["search"]},
+    {"name": "maps", "image": "quay.io/example/maps:2", "port": 9000, "path": "/", "args": ["--http"], "transport": "sse"},
+    {
+        "name": "my_time",
+        "alias": "time",
+        "command": "uvx",
+        "args": ["mcp-server-time==2026.10.19"],
+        "env": {"TZ": "UTC", "N": 1, "B": True},
+    },
+]
+
+
+def secret(**data: str) -> dict[str, Any]:
+    return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}}
+
+
+def role(servers: list[Any] = (), grants: list[Any] = (), *, openshift: bool = True, found: dict[str, Any] | None = None, **variables: Any):
+    """The role after it has looked at a cluster that has the Secrets above, and has told LiteLLM."""
+    cluster = {
+        "namespace": {},
+        "litellm": secret(LITELLM_MASTER_KEY=MASTER),
+        "domain": {"spec": {"domain": "apps.example.com"}},
+        **dict.fromkeys(("keys", "record", "Route", "ServiceAccount", "Service", "Deployment", "NetworkPolicy")),
+        **{f"secret {name}": secret(**data) for name, data in SECRETS.items()},
+        **(found or {}),
+    }
+    names = [entry.get("name") or entry.get("preset") for entry in servers if isinstance(entry, dict)]
+    return Role(
+        NAME,
+        _ocp4_workload_litemaas_mcp_gateway_cluster={"found": cluster, "served": {"Route": openshift}, "refused": {}},
+        _ocp4_workload_litemaas_mcp_gateway_registration={"servers": [{"server_id": f"id-{name}"} for name in names]},
+        **{f"{NAME}_servers": list(servers), f"{NAME}_grants": list(grants)},
+        **{name if name.startswith("ocp4") else f"{NAME}_{name}": value for name, value in variables.items()},
+    )
+
+
+def plan(*arguments: Any, **variables: Any) -> dict[str, Any]:
+    return role(*arguments, **variables).value(f"_{NAME}_plan")
+
+
+def objects(*arguments: Any, **variables: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in role(*arguments, **variables).value(f"_{NAME}_objects")}
+
+
+def container(deployment: dict[str, Any]) -> dict[str, Any]:
+    (found,) = deployment["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_every_preset_and_kind_of_server_is_right_with_what_it_needs():
+    assert plan(PRESETS + OTHERS)["faults"] == []
+    presets = yaml.safe_load((ROOT / "roles" / NAME / "vars/main/presets.yml").read_text())[f"_{NAME}_presets"]
+    assert {entry["preset"] for entry in PRESETS} == set(presets)
+
+
+def test_the_seeds_aliases():
+    aliases = {server["name"]: server["alias"] for server in plan(PRESETS)["servers"]}
+    assert aliases == {
+        "filesystem": "fs",
+        "memory": "mem",
+        "fetch": "web",
+        "monitoring": "logs",
+        "github": "gh",
+        "postgres": "pg",
+        "n8n": "wf",
+        "playwright": "browser",
+        "timescaledb": "tsdb",
+        "litemaas": "litemaas",
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("openshift", [True, False])
+def test_every_object_is_valid(version: str, openshift: bool):
+    for each in objects(PRESETS + OTHERS, openshift=openshift, image_pull_secrets=["pull"]).values():
+        kubernetes_validate.validate(each, version, strict=True)
+        assert each["metadata"]["namespace"] == "litemaas"
+        assert each["metadata"]["labels"]["app.kubernetes.io/managed-by"] == NAME
+
+
+def test_a_pod_of_its_own_for_each_server_that_is_not_remote():
+    made = objects(PRESETS + OTHERS)
+    pods = {f"mcp-{name}" for name in ("filesystem", "memory", "fetch", "monitoring", "postgres", "n8n", "playwright", "timescaledb")}
+    pods |= {"mcp-maps", "mcp-my-time"}
+    for kind in ("ServiceAccount", "Deployment", "Service", "NetworkPolicy"):
+        assert {name for of, name in made if of == kind} == pods
+    assert not any(kind == "NetworkPolicy" for kind, _ in objects(PRESETS, network_policy=False))
+
+
+def test_pods_fit_the_restricted_policy_and_have_probes():
+    for (kind, name), each in objects(PRESETS + OTHERS).items():
+        if kind != "Deployment":
+            continue
+        pod = each["spec"]["template"]["spec"]
+        assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        assert (pod["serviceAccountName"], pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (name, False, False)
+        assert container(each)["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"startupProbe", "livenessProbe", "readinessProbe", "resources"} <= container(each).keys()
+    outside = objects(OTHERS, openshift=False)["Deployment", "mcp-maps"]["spec"]["template"]["spec"]
+    assert outside["securityContext"]["runAsUser"] == 1001
+
+
+def test_a_stdio_command_runs_below_the_bridge_and_an_image_as_it_is():
+    made = objects(OTHERS, bridge_image="registry.example.com/bridge:1")
+    time = container(made["Deployment", "mcp-my-time"])
+    assert (time["image"], time["command"], time["args"]) == (
+        "registry.example.com/bridge:1",
+        ["mcp-bridge"],
+        ["uvx", "mcp-server-time==2026.10.19"],
+    )
+    assert time["readinessProbe"]["httpGet"]["path"] == "/status"
+    assert {"name": "B", "value": "true"} in time["env"]
+    maps = container(made["Deployment", "mcp-maps"])
+    assert (maps["image"], maps.get("command"), maps["args"]) == ("quay.io/example/maps:2", None, ["--http"])
+    assert maps["readinessProbe"]["tcpSocket"] == {"port": "http"}
+    assert made["Service", "mcp-maps"]["spec"]["ports"][0]["port"] == maps["ports"][0]["containerPort"] == 9000
+    urls = {server["name"]: server["url"] for server in plan(OTHERS)["servers"]}
+    assert urls == {
+        "wiki": "https://wiki.example.com/mcp",
+        "maps": "http://mcp-maps.litemaas.svc:9000/",
+        "my_time": "http://mcp-my-time.litemaas.svc:8080/mcp",
+    }
+
+
+def test_who_may_reach_the_pods_and_what_they_may_reach():
+    made = objects(PRESETS)
+    policy = made["NetworkPolicy", "mcp-filesystem"]["spec"]
+    assert policy["podSelector"] == {"matchLabels": {"app": "mcp-filesystem"}}
+    assert policy["ingress"] == [
+        {"ports": [{"port": 8080, "protocol": "TCP"}], "from": [{"podSelector": {"matchLabels": {"app": "litellm"}}}]}
+    ]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    (names,) = policy["egress"]
+    assert {each["port"] for each in names["ports"]} == {53, 5353}
+    _, internet = made["NetworkPolicy", "mcp-fetch"]["spec"]["egress"]
+    assert "10.0.0.0/8" in internet["to"][0]["ipBlock"]["except"]
+    assert made["NetworkPolicy", "mcp-postgres"]["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_a_server_with_a_volume_is_never_there_twice():
+    made = objects(PRESETS)
+    assert made["Deployment", "mcp-memory"]["spec"]["strategy"] == {"type": "Recreate"}
+    assert made["Deployment", "mcp-fetch"]["spec"]["strategy"]["type"] == "RollingUpdate"
+    pod = made["Deployment", "mcp-memory"]["spec"]["template"]["spec"]
+    assert {"name": "volume-1", "persistentVolumeClaim": {"claimName": "memory"}} in pod["volumes"]
+    assert {"name": "volume-1", "mountPath": "/data", "readOnly": False} in container(made["Deployment", "mcp-memory"])["volumeMounts"]
+
+
+def test_secrets_are_in_secrets_only_and_a_change_of_one_rolls_its_pod_alone():
+    made = objects(PRESETS + OTHERS)
+    text = json.dumps(list(made.values()))
+    values = (PASSWORD, TOKEN, MASTER)
+    assert [value for value in (*values, *(base64.b64encode(each.encode()).decode() for each in values)) if value in text] == []
+    changed = objects(PRESETS + OTHERS, found={"secret sales-db": secret(url="postgresql://another")})
+    assert {name for (_, name), each in changed.items() if each != made["Deployment", name] and each["kind"] == "Deployment"} == {
+        "mcp-postgres",
+        "mcp-timescaledb",
+    }
+
+
+def test_registrations_say_all_that_an_entry_may_say_so_that_what_is_taken_out_goes():
+    wiki, *_ = role(OTHERS).value(f"_{NAME}_registrations")
+    assert wiki == {
+        "server_name": "wiki",
+        "alias": "wiki",
+        "url": "https://wiki.example.com/mcp",
+        "transport": "http",
+        "auth_type": "none",
+        "description": "",
+        "extra_headers": [],
+        "allowed_tools": ["search"],
+        "allow_all_keys": False,
+        "mcp_access_groups": ["docs"],
+    }
+
+
+def test_a_secret_is_sent_again_when_it_differs_from_what_the_record_says():
+    first = role(PRESETS)
+    github = next(each for each in first.value(f"_{NAME}_registrations") if each["server_name"] == "github")
+    assert (github["authentication_token"], github["update_secret"]) == (TOKEN, "always")
+    record = json.dumps(first.value(f"_{NAME}_new_record"))
+    assert TOKEN not in record
+    for token, update in ((TOKEN, "on_create"), ("another", "always")):
+        again = role(PRESETS, found={"record": secret(record=record), "secret github": secret(token=token)})
+        github = next(each for each in again.value(f"_{NAME}_registrations") if each["server_name"] == "github")
+        assert github["update_secret"] == update
+
+
+def test_what_is_taken_out_is_removed_from_litellm_and_the_cluster():
+    record = secret(record=json.dumps({"servers": {"wiki": "", "maps": ""}, "teams": ["sre", "web"]}))
+    there = {"Deployment": {"items": [{"metadata": {"name": name}} for name in ("mcp-maps", "mcp-fetch")]}, "record": record}
+    now = role([{"preset": "fetch"}], [{"team_alias": "web", "servers": ["web"]}], found=there)
+    assert [each for each in now.value(f"_{NAME}_registrations") if each.get("state")] == [
+        {"server_name": "wiki", "state": "absent"},
+        {"server_name": "maps", "state": "absent"},
+    ]
+    assert [(each["kind"], each["metadata"]["name"]) for each in now.value(f"_{NAME}_unwanted")] == [("Deployment", "mcp-maps")]
+    assert now.value(f"_{NAME}_both_records") == {"servers": {"fetch": "", "wiki": "", "maps": ""}, "teams": ["sre", "web"]}
+    assert now.value(f"_{NAME}_new_record") == {"servers": {"fetch": ""}, "teams": ["web"]}
+    gone = role([{"preset": "fetch"}], found=there, ocp4_workload_litemaas_remove=True)
+    assert {each["metadata"]["name"] for each in gone.value(f"_{NAME}_removable")} == {"mcp-maps", "mcp-fetch", "litemaas-mcp-gateway"}
+    assert gone.value(f"_{NAME}_plan")["servers"] == []
+
+
+def test_configuration_as_code_has_aliases_and_no_secret():
+    written = role(PRESETS + OTHERS, mode="config").value(f"_{NAME}_config")
+    config = written["ocp4_workload_litemaas_litellm_config"]
+    assert config["mcp_servers"]["github"] == {
+        "url": "https://api.githubcopilot.com/mcp/",
+        "transport": "http",
+        "description": "Repositories, issues and pull requests of GitHub",
+        "auth_type": "bearer_token",
+        "authentication_token": "os.environ/token",
+    }
+    assert config["mcp_servers"]["filesystem"]["url"] == "http://mcp-filesystem.litemaas.svc:8080/mcp"
+    assert config["mcp_servers"]["wiki"]["access_groups"] == ["docs"]
+    assert config["litellm_settings"]["mcp_aliases"]["fs"] == "filesystem"
+    assert sorted(written["ocp4_workload_litemaas_litellm_env_secrets"]) == ["github", "litemaas-mcp-secret"]
+    assert TOKEN not in json.dumps(written)
+    stack = Role("ocp4_workload_litemaas", **written)
+    merged = stack.value("_ocp4_workload_litemaas_config")
+    assert merged["mcp_servers"] == config["mcp_servers"]
+    assert merged["general_settings"]["master_key"] == "os.environ/LITELLM_MASTER_KEY"
+    assert stack.value("_ocp4_workload_litemaas_bare_secrets") == []
+
+
+def test_grants_are_told_by_id_and_in_words():
+    grants = [
+        {"key_alias": "agent", "servers": ["fs"], "tools": {"wiki": ["search", "read"]}, "models": ["granite"], "max_budget": 5},
+        {"team_alias": "sre", "access_groups": ["docs"]},
+    ]
+    told = role([{"preset": "filesystem"}, *OTHERS], grants)
+    assert told.value(f"_{NAME}_permissions") == {
+        "key agent": {
+            "mcp_servers": ["id-filesystem", "id-wiki"],
+            "mcp_access_groups": [],
+            "mcp_tool_permissions": {"id-wiki": ["search", "read"]},
+        },
+        "team sre": {"mcp_servers": [], "mcp_access_groups": ["docs"], "mcp_tool_permissions": {}},
+    }
+    assert told.value(f"_{NAME}_plan")["grants"][0]["key"] == {"key_alias": "agent", "models": ["granite"], "max_budget": 5}
+    assert [grant["reach"] for grant in told.value(f"_{NAME}_plan")["grants"]] == [
+        "The key agent reaches fs (all tools), wiki (search, read).",
+        "The team sre reaches wiki (search).",
+    ]
+
+
+def test_a_key_may_use_no_model_unless_it_is_said_and_has_a_value_that_stays():
+    grants = [{"key_alias": "agent", "servers": ["web"]}, {"key_alias": "other", "servers": ["web"]}]
+    first = role([{"preset": "fetch"}], grants, found={"keys": secret(agent="sk-kept")})
+    made = {name: base64.b64decode(value).decode() for name, value in first.one("keys_secret")["data"].items()}
+    assert made["agent"] == "sk-kept"
+    assert re.fullmatch(r"sk-\w{40}", made["other"])
+    keys = role([{"preset": "fetch"}], grants, found={"keys": secret(**made)}).value(f"_{NAME}_key_list")
+    assert [(key["key"], key["models"]) for key in keys] == [(made[name], ["no-default-models"]) for name in ("agent", "other")]
+
+
+FETCH = {"preset": "fetch"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("fetch", "'fetch': is no mapping."),
+        ({"preset": "fetsch"}, "preset: there is none of this name. Give one of filesystem, memory"),
+        ({"url": "http://a/mcp"}, "name: is missing."),
+        ({"name": "my-wiki", "url": "http://a/mcp"}, "name: 'my-wiki' must be a small letter, then small letters, digits and '_'"),
+        ({"name": "my-wiki", "url": "http://a/mcp"}, "LiteLLM separates server and tool by '-': write '_'."),
+        ({"name": "a", "alias": "A", "url": "http://a/mcp"}, "'a': alias: 'A' must be"),
+        ({"name": "a"}, "'a': url: give one of url (remote), image (speaks HTTP) and command (speaks stdio)."),
+        ({"name": "a", "url": "http://a", "image": "b"}, "url and image: give one of"),
+        ({"name": "a", "url": "a.example.com/mcp"}, "url: must be http:// or https://"),
+        ({"name": "a", "url": "https://me:pass@a/mcp"}, "A token goes into auth_secret."),
+        ({"name": "a", "url": "https://a/mcp?token=x"}, "A token goes into auth_secret."),
+        ({"name": "a", "url": "http://a/mcp", "args": ["x"]}, "args: has no effect with url. Remove it."),
+        ({"name": "a", "comand": "x"}, "comand: there is no such field. command is meant?"),
+        ({"name": "a", "command": "npx -y thing"}, "command: must be one word; its arguments go into args."),
+        ({"name": "a", "command": "docker", "args": ["run"]}, "command: a pod can't run containers."),
+        ({"name": "a", "command": "x", "args": "y"}, "args: must be a list, and is 'y'."),
+        ({"name": "a", "command": "x", "args": ["postgresql://me:pass@db/x"]}, "args: hold a secret"),
+        ({"name": "a", "command": "x", "env": {"A_TOKEN": "abc"}}, "env: A_TOKEN looks like a secret."),
+        ({"name": "a", "command": "x", "env": {"A": "postgresql://me:pass@db/x"}}, "env: A looks like a secret."),
+        ({"name": "a", "command": "x", "env": {"A": ["b"]}}, "env: A must be a text."),
+        ({"name": "a", "command": "x", "env": {"A-B": "c"}}, "env: 'A-B' can't be the name of a variable."),
+        ({"name": "a", "command": "x", "env": {"PORT": 3000}}, "env: PORT is the bridge's. Remove it."),
+        ({"name": "a", "command": "x", "env": {"A": "b"}, "secret_env": {"A": DATABASE}}, "env: A is in secret_env too. Remove one."),
+        ({"name": "a", "command": "x", "secret_env": {"A": "github"}}, "secret_env: A must be {secret: NAME, key: KEY}"),
+        ({"name": "a", "command": "x", "volumes": ["/data"]}, "volumes: each must have mount_path"),
+        (
+            {"name": "a", "image": "x", "transport": "stdio"},
+            "transport: must be one of http, sse. A server that speaks stdio is an entry with",
+        ),
+        ({"name": "a", "image": "x", "port": 70000}, "port: must be from 1 to 65535."),
+        ({"name": "a", "image": "x", "port": True}, "port: must be a whole number, and is True."),
+        ({"name": "a", "image": "x", "path": "mcp"}, "path: must begin with '/'."),
+        ({"name": "a", "url": "http://a", "auth_type": "oauth2", "auth_secret": DATABASE}, "auth_type: must be none or one of api_key"),
+        ({"name": "a", "url": "http://a", "auth_type": "bearer_token"}, "auth_secret: is missing."),
+        ({"name": "a", "url": "http://a", "auth_secret": DATABASE}, "auth_type: is missing."),
+        (
+            {"name": "a", "url": "http://a", "auth_type": "api_key", "auth_secret": {"secret": "x"}},
+            "auth_secret: must be {secret: NAME, key: KEY}",
+        ),
+        (
+            {"name": "a", "url": "http://a", "static_headers": {"Authorization": "Basic x"}},
+            "static_headers: Authorization looks like a secret.",
+        ),
+        ({"preset": "github"}, "'github': auth_secret: is missing. The preset github needs a personal access token of GitHub."),
+        ({"preset": "postgres"}, "secret_env: DSN is missing. The preset postgres needs the URL"),
+        ({"preset": "playwright"}, "env: PLAYWRIGHT_MCP_CDP_ENDPOINT is missing."),
+    ],
+)
+def test_wrong_entries_are_named_with_field_and_remedy(entry: Any, says: str):
+    faults = plan([entry])["faults"]
+    assert [fault for fault in faults if says in fault], faults
+    assert all(fault.startswith(f"{NAME}_servers: ") for fault in faults)
+
+
+def test_an_image_of_the_users_takes_a_presets_place():
+    (server,) = plan([{"preset": "postgres", "image": "quay.io/example/postgres-mcp:1", "env": {"PGHOST": "sales"}}])["servers"]
+    assert (server["name"], server["alias"], server["args"], server["env"]) == ("postgres", "pg", [], {"PGHOST": "sales"})
+
+
+def test_names_and_aliases_belong_to_one_entry():
+    faults = plan(
+        [FETCH, {"name": "web", "url": "http://a"}, {"name": "b", "url": "http://b"}, {"name": "b", "alias": "c", "url": "http://b"}]
+    )
+    assert [fault.split(": ")[1] for fault in faults["faults"]] == ["'b'", "'web'"]
+
+
+@pytest.mark.parametrize(
+    ("grant", "says"),
+    [
+        ({"servers": ["web"]}, "key_alias: give either key_alias"),
+        ({"key_alias": "a", "team_alias": "b", "servers": ["web"]}, "key_alias: give either key_alias"),
+        ({"key_alias": "a b", "servers": ["web"]}, "key_alias: may hold letters, digits"),
+        ({"key_alias": "a"}, "'a': servers: is missing."),
+        ({"key_alias": "a", "servers": ["wbe"]}, "servers: 'wbe' is in no entry of"),
+        ({"key_alias": "a", "access_groups": ["dev"]}, "access_groups: 'dev' is in no entry of"),
+        ({"key_alias": "a", "tools": {"web": []}}, "tools: web must have a list of tools."),
+        ({"team_alias": "a", "servers": ["web"], "models": ["m"]}, "models: is for keys. Set the team's by litellm_team."),
+        ({"key_alias": "a", "server": ["web"]}, "server: there is no such field. servers is meant?"),
+    ],
+)
+def test_wrong_grants_are_named_with_field_and_remedy(grant: dict[str, Any], says: str):
+    faults = plan([FETCH], [grant])["faults"]
+    assert [fault for fault in faults if says in fault], faults
+    assert all(fault.startswith(f"{NAME}_grants: ") for fault in faults)
+
+
+def test_a_grant_is_made_once():
+    assert "'a' has several entries" in plan([FETCH], [{"key_alias": "a", "servers": ["web"]}] * 2)["faults"][0]
+
+
+def test_secrets_that_are_missing_are_named():
+    (missing,) = role([{"preset": "postgres", "secret_env": {"DSN": {"secret": "nope", "key": "url"}}}], found={"secret nope": None}).value(
+        f"_{NAME}_missing"
+    )
+    assert "'postgres': secret_env: DSN: namespace litemaas has no Secret 'nope' with a key 'url'. Make it: oc create secret" in missing
+    assert role(PRESETS).value(f"_{NAME}_missing") == []
+
+
+def test_what_presets_run_is_locked_in_the_bridges_image_and_the_guide_says_which_version():
+    locked = json.loads((ROOT / "bridge/package-lock.json").read_text())["packages"]
+    commands = {
+        name: (path.rpartition("node_modules/")[2], each["version"]) for path, each in locked.items() for name in each.get("bin", ())
+    }
+    pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "bridge/servers.lock").read_text(), re.MULTILINE))
+    guide = (ROOT / "docs/mcp-gateway.md").read_text()
+    for server in plan(PRESETS)["servers"]:
+        if "command" in server:
+            package, version = commands.get(server["command"]) or (server["command"], pins[server["command"]])
+            (row,) = re.findall(rf"^\| `{server['name']}` \|.*", guide, re.MULTILINE)
+            assert f"`{package}` {version}" in row
+    declared = (ROOT / "bridge/package.json").read_text() + (ROOT / "bridge/servers.in").read_text()
+    assert re.findall(r"latest|[\^~*]", declared) == []
+
+
+def test_defaults_and_argument_specs_say_the_same():
+    defaults = yaml.safe_load((ROOT / "roles" / NAME / "defaults/main.yml").read_text())
+    options = yaml.safe_load((ROOT / "roles" / NAME / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == defaults
+    assert [name for name, option in options.items() if not option["description"].endswith(".")] == []
