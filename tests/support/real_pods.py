@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+from pathlib import Path
 from typing import Any
 
 from tests.support.clusters import Cluster, decoded
@@ -49,6 +50,12 @@ class RealPods:
             if value is not None:
                 found[each["name"]] = value
         return found
+
+    def execute(self, command: list[str], kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command as in the Deployment's pod, with the rights of `kubeconfig` as its service account's."""
+        (container,) = self._template["spec"]["containers"]
+        environment = {"PATH": os.environ["PATH"]} | self.environment(container) | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
+        return subprocess.run([COMMAND, *command[1:]], env=environment, capture_output=True, text=True, check=False)
 
     def __enter__(self) -> RealPods:
         self._thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from conftest import ROOT, Stack
 from tests.support.ansible_run import Playbook
-from tests.support.clusters import Cluster, decoded
+from tests.support.clusters import DOMAIN, Cluster, decoded, running
 from tests.support.real_pods import RealPods
 
 ROLE = "ocp4_workload_litemaas_mcp"
@@ -102,8 +103,8 @@ class Deployer:
         return answer.status_code == 200
 
 
-@pytest.fixture
-def deployer(cluster: Cluster, namespace: str, stack: Stack, tmp_path: Path) -> Iterator[Deployer]:
+@contextlib.contextmanager
+def deploying(cluster: Cluster, namespace: str, stack: Stack, folder: Path) -> Iterator[Deployer]:
     secrets = {
         "litellm-secret": {"LITELLM_MASTER_KEY": stack.litellm_master_key},
         "litemaas-db": {
@@ -115,8 +116,14 @@ def deployer(cluster: Cluster, namespace: str, stack: Stack, tmp_path: Path) -> 
         body = {"metadata": {"name": name}, "stringData": data}
         cluster.client.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).raise_for_status()
     with RealPods(cluster, namespace) as pods:
-        yield Deployer(cluster, namespace, stack, tmp_path, pods)
+        yield Deployer(cluster, namespace, stack, folder, pods)
     restore_reader(stack)
+
+
+@pytest.fixture
+def deployer(cluster: Cluster, namespace: str, stack: Stack, tmp_path: Path) -> Iterator[Deployer]:
+    with deploying(cluster, namespace, stack, tmp_path) as made:
+        yield made
 
 
 def restore_reader(stack: Stack) -> None:
@@ -234,6 +241,25 @@ def test_a_server_that_does_not_work_is_explained(deployer: Deployer):
 
 
 @pytest.mark.long
+def test_a_server_whose_route_can_not_be_reached_is_asked_in_its_pod(stack: Stack, tmp_path: Path):
+    """By a command in a pod, which only the stand-in's can do here."""
+    with running("stand-in") as cluster, deploying(cluster, cluster.create_namespace(), stack, tmp_path) as deployer:
+        del deployer.variables["ocp4_workload_litemaas_mcp_verify_url"]
+        said = " ".join(deployer.fails(mcp_create_reader=False).split())
+        assert f"https://litemaas-mcp.{DOMAIN} can not be reached from here" in said
+        assert "Grant this account create of pods/exec, or set ocp4_workload_litemaas_mcp_verify_url" in said
+
+        cluster.kubelet.executes("litemaas-mcp-", lambda _, command: deployer.pods.execute(command))
+        said = deployer.fails(mcp_create_reader=False)
+        assert re.search(r"litemaas-mcp check in pod litemaas-mcp-\w+-\w+ says: .*FAIL Kubernetes: ", said)
+
+        pods_only = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
+        account = cluster.deployer(pods_only, namespace=deployer.namespace)
+        cluster.kubelet.executes("litemaas-mcp-", lambda _, command: deployer.pods.execute(command, account))
+        assert deployer.succeeds(mcp_create_reader=False) == 0
+
+
+@pytest.mark.long
 def test_a_killed_run_is_finished_by_the_next(deployer: Deployer):
     deployer.run("--syntax-check")  # writes the variables
     deployer.playbook.command += ["-e", "@variables.json"]
@@ -253,12 +279,30 @@ def test_a_missing_right_is_named(deployer: Deployer):
         "resources": ["*"],
         "verbs": ["get", "list"],
     }
-    for rules, says in (([], 'cannot get resource "namespaces"'), ([reads, others], 'cannot create resource "secrets"')):
+    everything = [f'cannot get resource "{each}"' for each in ("secrets", "routes", "networkpolicies")]
+    for rules, says in (([], everything), ([reads, others], ['cannot create resource "secrets"'])):
         kubeconfig = deployer.cluster.deployer(*rules)
         deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(kubeconfig)
-        said = deployer.fails()
-        assert says in said.replace("\\", ""), said[-3000:]
+        said = deployer.fails().replace("\\", "")
+        assert [each for each in says if each not in said] == [], said[-3000:]
         assert deployer.objects() == set()
+
+
+@pytest.mark.long
+def test_an_account_of_the_namespace_alone_deploys_and_removes(deployer: Deployer):
+    core = ["events", "pods", "secrets", "serviceaccounts", "services"]
+    groups = ["apps", "batch", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "route.openshift.io", "autoscaling"]
+    rules = [{"apiGroups": [""], "resources": core, "verbs": ["*"]}, {"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}]
+    account = deployer.cluster.deployer(*rules, namespace=deployer.namespace)
+    deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(account)
+    said = " ".join(deployer.fails().replace("\\", "").split())
+    assert "ocp4_workload_litemaas_cluster_domain: the cluster does not tell" in said
+    assert 'cannot get resource "ingresses" in API group "config.openshift.io"' in said
+    assert deployer.succeeds(cluster_domain=DOMAIN) > 0
+    assert deployer.succeeds(cluster_domain=DOMAIN) == 0
+    assert deployer.succeeds(ACTION="destroy") > 0
+    assert deployer.objects() == set()
+    assert deployer.succeeds(ACTION="destroy") == 0
 
 
 @pytest.mark.long

@@ -21,8 +21,10 @@ from conftest import Stack
 from tests.integration.cluster.test_mcp_role import restore_reader
 from tests.support import older_deployment
 from tests.support.ansible_run import Playbook
+from tests.support.certificates import private_authority
 from tests.support.clusters import DOMAIN, Cluster, decoded, eventually, running
 from tests.support.real_pods import RealPods
+from tests.support.tcp_proxy import TcpProxy
 
 ROLE = "ocp4_workload_litemaas"
 SECRETS = ("litemaas-db", "litellm-secret", "backend-secret")
@@ -453,6 +455,23 @@ def test_models_are_registered_and_their_keys_shown_nowhere(deployer: Deployer, 
         assert [each["litellm_params"]["rpm"] for each in served] == [60]
         assert deployer.succeeds(**given) == 0
         litellm.post("/model/delete", json={"id": served[0]["model_info"]["id"]}).raise_for_status()
+
+
+@pytest.mark.long
+def test_models_are_registered_where_an_authority_of_ones_own_signs(deployer: Deployer, stack: Stack, tmp_path: Path):
+    authority, context = private_authority(tmp_path)
+    name, address = f"stack-role-{secrets.token_hex(4)}", httpx.URL(stack.litellm_url)
+    deployer.hidden.add(stack.litellm_master_key)
+    with TcpProxy(address.host, address.port, tls=context) as proxy:
+        models = [{"model_name": name, "litellm_model": "openai/gpt-4o", "api_base": f"{stack.stub_url}/v1"}]
+        given = {"litellm_api_key": stack.litellm_master_key, "models_url": f"https://127.0.0.1:{proxy.port}", "litellm_models": models}
+        assert "certificate is not trusted" in deployer.fails(**given)
+        assert deployer.succeeds(**given, ca_path=str(authority)) == 1
+        assert deployer.succeeds(**given, validate_certs="false") == 0
+    headers = {"Authorization": f"Bearer {stack.litellm_master_key}"}
+    with httpx.Client(base_url=stack.litellm_url, headers=headers, trust_env=False, timeout=30) as litellm:
+        (served,) = [each for each in litellm.get("/model/info").json()["data"] if each["model_name"] == name]
+        litellm.post("/model/delete", json={"id": served["model_info"]["id"]}).raise_for_status()
 
 
 @pytest.mark.long

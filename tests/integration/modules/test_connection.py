@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
-import ssl
 import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -12,11 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.integration.modules.conftest import LiteLLM, name
+from tests.support.certificates import private_authority
 from tests.support.http_stand_in import HttpStandIn
 from tests.support.tcp_proxy import TcpProxy
 
@@ -74,25 +69,9 @@ class Certified:
     """LiteLLM's answer to /key/list behind TLS; `authority` signs for 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-        now = datetime.datetime.now(datetime.UTC)
-        certificate = (
-            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        self.authority = folder / "authority.pem"
-        self.authority.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        private = folder / "key.pem"
-        private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        self.authority, context = private_authority(folder)
         self.stand_in = HttpStandIn(lambda _: (200, {"keys": [], "total_pages": 0}))
         server: ThreadingHTTPServer = self.stand_in._server
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.authority, private)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         self.url = self.stand_in.url.replace("http:", "https:")
 
