@@ -45,7 +45,7 @@ def modules() -> str:
 
 def variables() -> str:
     parts = []
-    for role in ("ocp4_workload_litemaas", "ocp4_workload_litemaas_mcp", "ocp4_workload_litemaas_virtual_keys"):
+    for role in sorted(path.name for path in (ROOT / "roles").glob("ocp4_*")):
         specification = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]
         rows = [
             f"| `{name}` | {_variable_default(each)} | {_sentences(each['description'])} |"

@@ -29,7 +29,8 @@ class Role:
     def __init__(self, name: str, **variables: Any) -> None:
         self.path = ROOT / "roles" / name
         loader = DataLoader()
-        known = {**_load(loader, self.path / "defaults/main.yml"), **_load(loader, self.path / "vars/main.yml"), **variables}
+        files = [self.path / "defaults/main.yml", self.path / "vars/main.yml", *sorted(self.path.glob("vars/main/*.yml"))]
+        known = {name: value for file in files for name, value in _load(loader, file).items()} | variables
         folders = [str(self.path), str(self.path / "templates")]
         self._templar = Templar(loader=loader, variables={**known, "role_path": str(self.path), "ansible_search_path": folders})
 

@@ -213,7 +213,7 @@ def test_registrations_say_all_that_an_entry_may_say_so_that_what_is_taken_out_g
     assert wiki == {
         "server_name": "wiki",
         "alias": "wiki",
-        "url": "https://wiki.example.com/mcp",
+        "server_url": "https://wiki.example.com/mcp",
         "transport": "http",
         "auth_type": "none",
         "description": "",
