@@ -283,6 +283,8 @@ def test_a_master_key_that_only_pods_know_is_asked_of_them(tmp_path: Path, actio
         deployer.hidden.add(key)
 
         def execute(pod: dict[str, Any], command: list[str]) -> subprocess.CompletedProcess[str]:
+            if command[0] == "sh":  # tests/integration/roles/test_databases.py asks a real PostgreSQL so
+                return subprocess.CompletedProcess(command, 0, "litellm_db\n", "")
             environment = {"PATH": os.environ["PATH"], "LITELLM_MASTER_KEY": key}
             return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -290,12 +292,13 @@ def test_a_master_key_that_only_pods_know_is_asked_of_them(tmp_path: Path, actio
         assert deployer.succeeds(ACTION=action) > 0
         second = {"LITELLM_MASTER_KEY": "sk-of-the-second-run", "LITELLM_SALT_KEY": key}
         assert deployer.secret("litellm-secret") == older_deployment.LITELLM | second
+        assert "/litellm_db" in deployer.secret("litemaas-db")["LITELLM_DATABASE_URL"]
         if action == "destroy":  # and the run after next still has it
             assert deployer.objects() == {"secrets/litemaas-db", "secrets/litellm-secret", CLAIM}
             assert deployer.succeeds(ACTION=action) == 0
             assert deployer.succeeds() > 0
             assert deployer.secret("litellm-secret") == older_deployment.LITELLM | second
-            assert deployer.secret("litemaas-db")["LITELLM_DATABASE_URL"].endswith("/litemaas_db")
+            assert deployer.secret("litemaas-db")["LITELLM_DATABASE_URL"].endswith("/litellm_db")
 
 
 @pytest.mark.long

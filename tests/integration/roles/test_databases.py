@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 
 import psycopg
 import pytest
 
-from tests.integration.roles.conftest import Volume
+from tests.integration.roles.conftest import NAME, Volume
+from tests.support.render import Role
 
 
 def test_a_volume_gets_the_database_that_it_lacks(volume: Volume):
@@ -38,6 +40,14 @@ def test_the_volume_gets_the_password_of_the_secret(volume: Volume):
 def test_one_database_for_both_stays_one(volume: Volume):
     volume.script(POSTGRES_PASSWORD="old", LITELLM_DB="litemaas_db")
     assert volume.databases("old") == {"postgres", "litemaas_db"}
+
+
+def test_the_database_that_holds_litellms_tables_is_found(volume: Volume):
+    volume.run("psql", "-q", "-U", "litellm", "-d", "postgres", "-c", "CREATE DATABASE litellm_db")
+    asking = shlex.split(Role(NAME).value("_ocp4_workload_litemaas_find_tables"))
+    assert volume.run(*asking).stdout == ""
+    volume.run("psql", "-q", "-U", "litellm", "-d", "litellm_db", "-c", 'CREATE TABLE "LiteLLM_UserTable" (user_id text)')
+    assert volume.run(*asking).stdout == "litellm_db\n"
 
 
 def test_it_waits_for_the_server(volume: Volume):

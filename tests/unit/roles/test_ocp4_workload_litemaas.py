@@ -414,6 +414,19 @@ def test_an_older_deployment_keeps_its_secrets_its_database_and_what_it_encrypts
     assert again.value("_ocp4_workload_litemaas_secrets_stand") is True
 
 
+@pytest.mark.parametrize(
+    ("holders", "database"),
+    [([], "litemaas_db"), (["litemaas_db"], "litemaas_db"), (["litellm", "litemaas_db"], "litemaas_db"), (["litellm_db"], "litellm_db")],
+)
+def test_litellm_stays_in_the_database_that_holds_its_tables(holders: list[str], database: str):
+    asked = {"_ocp4_workload_litemaas_holding": {"stdout_lines": holders}}
+    after = secrets(role(OLDER, there=older_deployment.objects("litemaas"), **asked))["litemaas-db"]
+    assert after["LITELLM_DATABASE_URL"] == f"postgresql://litellm:database-password@litellm-postgres:5432/{database}"
+    (kept, _) = role(OLDER, there=older_deployment.objects("litemaas"), ACTION="destroy", **asked).template("kept_secrets")
+    url = f"postgresql://litellm:database-password@litellm-postgres:5432/{database}?sslmode=disable"
+    assert decoded(kept) == {"LITELLM_DATABASE_URL": url}
+
+
 def test_a_run_that_was_killed_between_the_secrets_is_taken_up_where_it_was():
     after = secrets(role(OLDER, there=older_deployment.objects("litemaas")))
     killed = role(OLDER | {"litemaas-db": after["litemaas-db"]}, there=older_deployment.objects("litemaas"))
