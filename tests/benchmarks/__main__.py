@@ -1,7 +1,8 @@
 """`make bench`: what is built here measured beside named baselines on this machine, in one run.
 
 The server's figures are written to docs/benchmarks.md, those of workshop keys to docs/benchmarks-keys.md, those of LiteLLM's
-administration to docs/benchmarks-admin.md. `python tests/benchmarks keys`, `admin` or `server` measures one of them.
+administration to docs/benchmarks-admin.md, those of the deployment to docs/benchmarks-deploy.md. `python tests/benchmarks keys`, `admin`,
+`deploy` or `server` measures one of them.
 
 Everything that is compared runs at the same time on the same data, in rounds of alternating order; a figure is the median of its rounds.
 """
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from conftest import LOCAL, Stack, alone, playbook  # noqa: E402
-from tests.benchmarks import admin, keys  # noqa: E402
+from tests.benchmarks import admin, deploy, keys  # noqa: E402
 from tests.benchmarks.data import WINDOW, Scratch, scratch_tables  # noqa: E402
 from tests.benchmarks.report import Figures, Load, Loads, Sizes, SpendLoads, report  # noqa: E402
 from tests.support.mcp_http import MODERN, RawClient, request_parts  # noqa: E402
@@ -196,7 +197,13 @@ def measure_admin() -> None:
     print("docs/benchmarks-admin.md is written")
 
 
+def measure_deploy() -> None:
+    with running_stack() as stack:
+        (ROOT / "docs" / "benchmarks-deploy.md").write_text(deploy.report(deploy.measure(stack)))
+    print("docs/benchmarks-deploy.md is written")
+
+
 if __name__ == "__main__":
-    parts = {"server": measure_server, "keys": measure_keys, "admin": measure_admin}
+    parts = {"server": measure_server, "keys": measure_keys, "admin": measure_admin, "deploy": measure_deploy}
     for part in sys.argv[1:] or parts:
         parts[part]()
