@@ -197,7 +197,7 @@ REMEDIES = {
     "of its own behind the bridge, and register the bridge's URL.",
     "wrong_transport": "Set the server's transport to {other}.",
     "upstream_refuses": "Give LiteLLM the server's credentials (auth_type, authentication_token), or static_headers.",
-    "upstream_down": "See that the server runs and that LiteLLM can reach its url: name, port, path, NetworkPolicy.",
+    "upstream_down": "See that the server runs, that LiteLLM can reach its url (name, port, path, NetworkPolicy), and LiteLLM's log.",
     "bad_key": "Give a key that LiteLLM knows and that has not expired.",
     "no_permission": "Grant the server to the key or its team (object_permission.mcp_servers), or set allow_all_keys on the server.",
     "too_much_permission": "Take the grant from the key and its team, and allow_all_keys from the server.",
