@@ -1,0 +1,261 @@
+"""The gateway role in a cluster, telling the stack's real LiteLLM; a server that really runs, behind the bridge, is called with its key."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from conftest import Stack
+from tests.support.ansible_run import Playbook
+from tests.support.clusters import Cluster, decoded
+from tests.support.mcp_servers import filesystem_server
+from tests.support.modules import run_module
+
+ROLE = "ocp4_workload_litemaas_mcp_gateway"
+KINDS = {
+    "serviceaccounts": "/api/v1",
+    "services": "/api/v1",
+    "secrets": "/api/v1",
+    "deployments": "/apis/apps/v1",
+    "networkpolicies": "/apis/networking.k8s.io/v1",
+}
+TOKEN = "a-token-of-the-wiki"
+
+
+class Gateway:
+    """Runs the role by a real ansible-playbook, with servers, keys and teams whose names nobody else in LiteLLM has."""
+
+    def __init__(self, cluster: Cluster, namespace: str, stack: Stack, folder: Path) -> None:
+        self.cluster, self.namespace, self.stack, self.folder = cluster, namespace, stack, folder
+        self.mark = secrets.token_hex(3)
+        self.playbook = Playbook(folder, [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{ROLE}"}}])
+        self.playbook.environment |= cluster.environment
+        self.http = httpx.Client(
+            base_url=stack.litellm_url, headers={"Authorization": f"Bearer {stack.litellm_master_key}"}, trust_env=False, timeout=60
+        )
+        self.secret("litellm-secret", LITELLM_MASTER_KEY=stack.litellm_master_key)
+        self.given: dict[str, Any] = {}
+
+    def name(self, name: str) -> str:
+        return f"{name}_{self.mark}"
+
+    def secret(self, name: str, **data: str) -> None:
+        path = f"/api/v1/namespaces/{self.namespace}/secrets"
+        self.cluster.client.delete(f"{path}/{name}")
+        self.cluster.client.post(path, json={"metadata": {"name": name}, "stringData": data}).raise_for_status()
+
+    def run(self, *arguments: str, **variables: Any) -> str:
+        """Run it with what was given last, and more; return what it said. No secret is among it."""
+        self.given |= variables
+        fixed = {
+            "ocp4_workload_litemaas_namespace": self.namespace,
+            f"{ROLE}_litellm_api_url": self.stack.litellm_url,
+            "output_dir": str(self.folder),
+        }
+        named = {name if name == "ACTION" else f"{ROLE}_{name}": value for name, value in self.given.items()}
+        (self.folder / "variables.json").write_text(json.dumps(fixed | named))
+        self.code, said = self.playbook.run("-vvv", "-e", "@variables.json", *arguments)
+        self.given.pop("ACTION", None)
+        assert [each for each in (self.stack.litellm_master_key, TOKEN, *self.values().values()) if each in said] == []
+        return said
+
+    def succeeds(self, *arguments: str, **variables: Any) -> int:
+        """Run it; return how many tasks changed something."""
+        self.said = self.run(*arguments, **variables)
+        assert self.code == 0, self.said[-6000:]
+        return int(re.search(r"changed=(\d+)", self.said.rpartition("PLAY RECAP")[2])[1])
+
+    def fails(self, *arguments: str, **variables: Any) -> str:
+        said = self.run(*arguments, **variables)
+        assert self.code != 0
+        return " ".join(said.split())
+
+    def values(self) -> dict[str, str]:
+        """Return the keys' values."""
+        return decoded(self.get("secrets", "litemaas-mcp-gateway-keys") or {})
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        return self.cluster.get(f"{KINDS[kind]}/namespaces/{self.namespace}/{kind}/{name}")
+
+    def objects(self) -> set[str]:
+        """Return kind and name of all that the role may have made."""
+        mine = {"labelSelector": f"app.kubernetes.io/managed-by={ROLE}"}
+        listed = {kind: self.cluster.get(f"{api}/namespaces/{self.namespace}/{kind}", **mine) for kind, api in KINDS.items()}
+        return {f"{kind}/{item['metadata']['name']}" for kind, found in listed.items() for item in found["items"]}
+
+    def registered(self) -> dict[str, dict[str, Any]]:
+        """Return LiteLLM's servers of this test by name."""
+        servers = self.http.get("/v1/mcp/server").raise_for_status().json()
+        return {each["server_name"]: each for each in servers if (each["server_name"] or "").endswith(self.mark)}
+
+    def tools(self, key: str) -> set[str]:
+        """Return the tools that a key may use, as it sees them itself."""
+        found = run_module("litellm_mcp_tool_info", url=self.stack.litellm_url, api_key=key)
+        return {tool["name"] for tool in found["tools"]}
+
+    def make_team(self) -> str:
+        team = self.http.post("/team/new", json={"team_alias": self.name("team")}).raise_for_status().json()
+        self.team_id = team["team_id"]
+        return team["team_alias"]
+
+    def team_permission(self) -> dict[str, Any]:
+        found = self.http.get("/team/info", params={"team_id": self.team_id}).raise_for_status().json()
+        return (found.get("team_info") or found).get("object_permission") or {}
+
+
+@pytest.fixture
+def gateway(cluster: Cluster, namespace: str, stack: Stack, tmp_path: Path) -> Iterator[Gateway]:
+    found = Gateway(cluster, namespace, stack, tmp_path)
+    yield found
+    for server in found.registered().values():
+        found.http.delete(f"/v1/mcp/server/{server['server_id']}")
+    found.http.post("/key/delete", json={"key_aliases": [found.name("agent"), found.name("other")]})
+    if hasattr(found, "team_id"):
+        found.http.post("/team/delete", json={"team_ids": [found.team_id]})
+
+
+def pod(name: str) -> set[str]:
+    return {f"{kind}/mcp-{name.replace('_', '-')}" for kind in ("serviceaccounts", "services", "deployments", "networkpolicies")}
+
+
+def test_provision_again_change_remove_an_entry_destroy_and_again(gateway: Gateway, tmp_path: Path):
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "note.txt").write_text("read through the gateway")
+    gateway.secret("wiki", token=TOKEN)
+    memory, files_name, wiki = gateway.name("memory"), gateway.name("files"), gateway.name("wiki")
+    agent = gateway.name("agent")
+    team = gateway.make_team()
+    with filesystem_server(files) as real:
+        servers = [
+            {"name": memory, "preset": "memory", "alias": gateway.name("mem")},
+            {"name": files_name, "url": real.url, "access_groups": [gateway.name("group")]},
+            {
+                "name": wiki,
+                "url": "http://127.0.0.1:9/mcp",
+                "auth_type": "bearer_token",
+                "auth_secret": {"secret": "wiki", "key": "token"},
+            },
+        ]
+        grants = [
+            {"key_alias": agent, "tools": {files_name: ["read_text_file", "list_directory"]}},
+            {"team_alias": team, "access_groups": [gateway.name("group")], "servers": [memory]},
+        ]
+        assert gateway.succeeds("--check", servers=servers, grants=grants) > 0
+        assert (gateway.objects(), gateway.registered()) == (set(), {})
+
+        assert gateway.succeeds() > 0
+        made = pod(memory) | {"secrets/litemaas-mcp-gateway", "secrets/litemaas-mcp-gateway-keys"}
+        assert gateway.objects() == made
+        assert set(gateway.registered()) == {memory, files_name, wiki}
+        assert gateway.registered()[memory]["url"] == f"http://mcp-{memory.replace('_', '-')}.{gateway.namespace}.svc:8080/mcp"
+        value = gateway.values()[agent]
+        assert gateway.tools(value) == {f"{files_name}-read_text_file", f"{files_name}-list_directory"}
+        called = run_module(
+            "litellm_mcp_tool_call",
+            url=gateway.stack.litellm_url,
+            api_key=value,
+            name=f"{files_name}-read_text_file",
+            arguments={"path": str(files / "note.txt")},
+        )
+        assert "read through the gateway" in json.dumps(called["content"])
+        assert gateway.team_permission()["mcp_access_groups"] == [gateway.name("group")]
+        assert f"The key {agent} reaches {files_name} (read_text_file, list_directory)." in gateway.said
+
+        assert gateway.succeeds() == 0
+        assert gateway.values() == {agent: value}
+
+        grants[0] = {"key_alias": agent, "servers": [files_name]}
+        gateway.secret("wiki", token=TOKEN + "-rotated")
+        assert gateway.succeeds("--diff", servers=servers[1:], grants=grants[:1]) > 0
+        assert gateway.objects() == {"secrets/litemaas-mcp-gateway", "secrets/litemaas-mcp-gateway-keys"}
+        assert set(gateway.registered()) == {files_name, wiki}
+        assert f"{files_name}-write_file" in gateway.tools(value)
+        assert not any(gateway.team_permission().get(part) for part in ("mcp_servers", "mcp_access_groups", "mcp_tool_permissions"))
+        assert gateway.succeeds() == 0
+
+        assert gateway.succeeds(ACTION="destroy") > 0
+        assert (gateway.objects(), gateway.registered(), gateway.values()) == (set(), {}, {})
+        assert gateway.http.get("/key/list", params={"key_alias": agent}).json()["keys"] == []
+        assert gateway.succeeds(ACTION="destroy") == 0
+
+
+def test_wrong_entries_make_nothing(gateway: Gateway):
+    name = gateway.name("x")
+    wanting = {"name": name, "preset": "postgres", "secret_env": {"DSN": {"secret": "nope", "key": "url"}}}
+    for servers, grants, says in (
+        ([{"name": name, "command": "npx -y thing"}], [], f"{ROLE}_servers: '{name}': command: must be one word"),
+        ([wanting], [], f"'{name}': secret_env: DSN: namespace {gateway.namespace} has no Secret 'nope' with a key 'url'"),
+        ([{"name": name, "preset": "fetch"}], [{"team_alias": "no such team", "servers": [name]}], "LiteLLM has no team no such team"),
+    ):
+        assert says in gateway.fails(servers=servers, grants=grants)
+        assert (gateway.objects(), gateway.registered()) == (set(), {})
+
+
+@pytest.mark.long
+def test_a_key_of_somebody_elses_is_left_alone(gateway: Gateway):
+    gateway.http.post("/key/generate", json={"key_alias": gateway.name("agent")}).raise_for_status()
+    servers = [{"name": gateway.name("x"), "preset": "fetch"}]
+    said = gateway.fails(servers=servers, grants=[{"key_alias": gateway.name("agent"), "servers": [gateway.name("x")]}])
+    assert gateway.name("agent") in said
+    assert (gateway.objects(), gateway.registered()) == (set(), {})
+
+
+@pytest.mark.long
+def test_configuration_as_code_is_written_and_grants_wait_for_it(gateway: Gateway):
+    name = gateway.name("fetch")
+    said = gateway.fails(
+        mode="config", servers=[{"name": name, "preset": "fetch"}], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}]
+    )
+    assert f"LiteLLM's configuration does not have {name} yet, so nothing was granted." in said
+    written = yaml.safe_load((gateway.folder / "litellm-mcp-servers.yml").read_text())
+    assert written["ocp4_workload_litemaas_litellm_config"]["mcp_servers"][name]["transport"] == "http"
+    assert gateway.registered() == {}
+    assert gateway.succeeds(grants=[]) > 0
+    assert gateway.succeeds() == 0
+    assert gateway.succeeds(mode="api") > 0
+    assert set(gateway.registered()) == {name}
+    assert gateway.succeeds(mode="config") > 0
+    assert gateway.registered() == {}
+    assert gateway.succeeds(ACTION="destroy") > 0
+    assert gateway.objects() == set()
+
+
+@pytest.mark.long
+def test_a_killed_run_is_finished_by_the_next(gateway: Gateway):
+    name = gateway.name("fetch")
+    gateway.run(
+        "--syntax-check", servers=[{"name": name, "preset": "fetch"}], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}]
+    )
+    gateway.playbook.command += ["-e", "@variables.json"]
+    gateway.playbook.killed_when(lambda: bool(gateway.values()))
+    value = gateway.values()
+    gateway.playbook.command = gateway.playbook.command[:-2]
+    gateway.succeeds()
+    assert gateway.values() == value
+    assert gateway.succeeds() == 0
+    gateway.run("--syntax-check")
+    gateway.playbook.command += ["-e", "@variables.json", "-e", "ACTION=destroy"]
+    gateway.playbook.killed_when(lambda: not gateway.registered())
+    gateway.playbook.command = gateway.playbook.command[:-4]
+    gateway.succeeds(ACTION="destroy")
+    assert gateway.objects() == set()
+
+
+@pytest.mark.long
+def test_pods_that_do_not_come_up_are_explained_and_not_registered(gateway: Gateway):
+    name = gateway.name("fetch")
+    gateway.cluster.kubelet.behave(f"mcp-{name.replace('_', '-')}", "image_pull")
+    said = gateway.fails(servers=[{"name": name, "preset": "fetch"}], wait_timeout=6)
+    assert "the image can't be pulled" in said
+    assert gateway.registered() == {}
+    assert gateway.succeeds(ACTION="destroy") > 0
+    assert gateway.objects() == set()
