@@ -35,8 +35,8 @@ def touching(*modules: str) -> set[str]:
 
 def test_only_backends_open_connections():
     clients = touching("asyncpg", "httpx", "aiohttp", "kubernetes_asyncio", "urllib.request", "http.client", "requests")
-    # reader.py works with an administrator's connection, once, on the command line.
-    assert clients <= {"backends/database.py", "backends/http.py", "backends/cluster.py", "reader.py"}
+    # reader.py and probe.py work with an administrator's connection, once, on the command line.
+    assert clients <= {"backends/database.py", "backends/http.py", "backends/cluster.py", "reader.py", "probe.py"}
 
 
 def test_backends_know_nothing_of_mcp_or_tools():
@@ -47,9 +47,9 @@ def test_tools_know_the_sdk_only_through_their_frame():
     assert {name for name in touching("mcp", "mcp_types") if name.startswith("tools/")} == {"tools/__init__.py"}
 
 
-@pytest.mark.parametrize(("variable", "rooms"), [("environ", {"settings.py", "backends/cluster.py", "reader.py"})])
+@pytest.mark.parametrize(("variable", "rooms"), [("environ", {"settings.py", "backends/cluster.py", "reader.py", "probe.py"})])
 def test_only_settings_read_the_environment(variable, rooms):
-    # KUBECONFIG belongs to the Kubernetes client's conventions, the administrator's URLs to create-reader.
+    # KUBECONFIG belongs to the Kubernetes client's conventions, the administrator's URLs to create-reader and probe-databases.
     assert {room(file) for file in FILES if f"os.{variable}" in file.read_text()} <= rooms
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from tests.support.clusters import Cluster, decoded
 from tests.support.server import COMMAND, ServerProcess, free_port
 
+PROBE = "litemaas-database-probe"  # a Job that is asked for what it has reported
+
 
 class RealPods:
-    """As long as the context lasts, the reader's Job and the Deployment of a namespace run as processes.
+    """As long as the context lasts, the Jobs and the Deployment litemaas-mcp of a namespace run as processes.
 
     The Deployment's is started anew when its template changes, as a rollout would; `url` stays the same.
     """
@@ -58,6 +60,8 @@ class RealPods:
         return subprocess.run([COMMAND, *command[1:]], env=environment, capture_output=True, text=True, check=False)
 
     def __enter__(self) -> RealPods:
+        if self._cluster.server:
+            self._cluster.kubelet.behave(PROBE, "never_ready")  # until it has been run
         self._thread.start()
         return self
 
@@ -80,8 +84,11 @@ class RealPods:
     def _run(self, job: dict[str, Any]) -> None:
         (container,) = job["spec"]["template"]["spec"]["containers"]
         environment = {"PATH": os.environ["PATH"]} | self.environment(container)
-        command = [COMMAND, *container["args"]]
-        self._jobs[job["metadata"]["name"]] = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        name = job["metadata"]["name"]
+        command = [COMMAND, *(each for each in container["args"] if each not in ("--report", "/dev/termination-log"))]
+        self._jobs[name] = done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if name.startswith(PROBE) and self._cluster.server:
+            self._cluster.kubelet.behave(name, "crash" if done.returncode else "ready", report=done.stdout, log=done.stderr)
 
     def _roll(self, template: dict[str, Any]) -> None:
         if self.server:

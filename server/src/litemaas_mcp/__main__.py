@@ -1,10 +1,11 @@
-"""The command line: `litemaas-mcp serve | check | create-reader | cleanup-keys`."""
+"""The command line: `litemaas-mcp serve | check | create-reader | probe-databases | cleanup-keys`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
+from pathlib import Path
 
 from litemaas_mcp import __version__, redaction, settings
 
@@ -24,6 +25,8 @@ def main() -> int:
     commands.add_parser("check", help="print what the server can reach and what not, with remedies")
     reader = commands.add_parser("create-reader", help="make the database role that may read only what the server reads")
     reader.add_argument("--role", default="litemaas_reader", help="name of the role (default: %(default)s)")
+    prober = commands.add_parser("probe-databases", help="print whether the databases answer, and which holds LiteLLM's tables")
+    prober.add_argument("--report", type=Path, metavar="FILE", help="where to write the answer too")
     clean = commands.add_parser("cleanup-keys", help="remove virtual keys that have expired")
     clean.add_argument("--expired-for", default="1d", help="how long ago a key must have expired (default: %(default)s)")
     clean.add_argument("--dry-run", action="store_true", help="print the keys, and remove none")
@@ -34,6 +37,10 @@ def main() -> int:
             from litemaas_mcp import reader as creation
 
             return asyncio.run(creation.create_reader(arguments.role))
+        if arguments.command == "probe-databases":
+            from litemaas_mcp import probe
+
+            return probe.probe(arguments.report)
         config = settings.load(_kind_of_settings(arguments))
         redaction.protect(config.secrets())
         redaction.configure_logging(config.log_level)

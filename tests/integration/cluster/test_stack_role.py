@@ -478,6 +478,22 @@ def test_models_are_registered_where_an_authority_of_ones_own_signs(deployer: De
 
 
 @pytest.mark.long
+def test_databases_of_ones_own_are_asked_before_anything_is_kept(deployer: Deployer, stack: Stack):
+    right = stack.as_superuser(stack.database_url)
+    wrong = re.sub("(://[^:]+:)[^@]+@", r"\g<1>of-last-week@", right)
+    deployer.hidden |= {right, "of-last-week"}
+    with RealPods(deployer.cluster, deployer.namespace):
+        said = deployer.fails(external_database_url=wrong)
+        assert "ocp4_workload_litemaas_external_database_url: password authentication failed" in said
+        eventually(lambda: deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is None, "nothing is left")
+        given = {"external_database_url": right, "ha_litellm_postgres_db": "nowhere"}
+        assert deployer.succeeds(**given) > 0
+        assert deployer.secret("litemaas-db")["LITELLM_DATABASE_URL"] == right  # where LiteLLM's tables are
+        assert [each for each in deployer.objects() if "probe" in each] == []
+        assert deployer.succeeds(**given) == 0
+
+
+@pytest.mark.long
 def test_the_mcp_server_comes_and_goes_with_the_stack(deployer: Deployer, stack: Stack):
     """The stack's databases and LiteLLM are those of this machine, and the MCP server's pod runs for real beside them."""
     urls = {name: stack.as_superuser(getattr(stack, name)) for name in ("database_url", "litemaas_database_url")}

@@ -24,6 +24,7 @@ class Outcome:
     log: str = ""
     message: str = "0/6 nodes are available: 6 Insufficient memory."  # of an unschedulable pod
     exit_code: int = 1  # of a crash
+    report: str = ""  # what a Job's container has written to its termination log
 
 
 class Kubelet:
@@ -120,7 +121,8 @@ def _container(pod: Object, container: Object, outcome: Outcome, now: str, job: 
         text = f"back-off 10s restarting failed container={name} pod={who}"
         state, last = (failed, {}) if job else ({"waiting": {"reason": "CrashLoopBackOff", "message": text}}, failed)
     elif job and outcome.how == "ready":
-        state = {"terminated": {"exitCode": 0, "reason": "Completed"} | done}
+        report = {"message": outcome.report} if outcome.report else {}
+        state = {"terminated": {"exitCode": 0, "reason": "Completed"} | report | done}
     return {
         "name": name,
         "image": image,

@@ -72,6 +72,7 @@ def role(
         "infrastructure": {"status": {"platformStatus": {"type": "AWS"}}} if openshift else None,
         "storage": {"items": [{"metadata": {"name": name}} for name in ("gp3-csi", "fast")]},
         "oauth": None,
+        "probe": None,
         "claims": {"items": []},
         **{kind: {"items": [each for each in there if each["kind"] == kind]} for kind in KINDS},
         **(found or {}),
@@ -395,6 +396,64 @@ def test_an_external_database_is_taken_as_it_is(settled: dict):
     assert secrets(both)["litemaas-db"]["LITELLM_DATABASE_URL"] == other
     stands = role(settled | {"litemaas-db": after}, external_database_url=EXTERNAL)
     assert stands.value("_ocp4_workload_litemaas_secrets_stand") is True
+
+
+def answers(litemaas: dict[str, Any], litellm: dict[str, Any]) -> dict[str, Any]:
+    """What the Job that asks the databases has reported."""
+    report = json.dumps({"DATABASE_URL": litemaas, "LITELLM_DATABASE_URL": litellm})
+    status = {"containerStatuses": [{"state": {"terminated": {"message": report}}}]}
+    return {"_ocp4_workload_litemaas_probe": {"found": {"pods": {"items": [{"status": {}}, {"status": status}]}}}}
+
+
+BESIDE = "postgresql://me:p%2Fw@db.example.com:5432/litellm?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("litemaas", "litellm", "chosen", "faults"),
+    [
+        ({"litellm": False}, {"litellm": False}, BESIDE, []),  # new ones
+        ({"litellm": False}, {"litellm": True}, BESIDE, []),
+        ({"litellm": True}, {"litellm": True}, BESIDE, []),
+        ({"litellm": True}, {"litellm": False}, EXTERNAL, []),  # one for both
+        ({"litellm": True}, {"error": "no such database"}, EXTERNAL, []),
+        ({"litellm": False}, {"error": "no such database"}, BESIDE, ["external_litellm_database_url"]),
+        ({"error": "wrong password"}, {"error": "wrong password"}, BESIDE, ["external_database_url", "external_litellm_database_url"]),
+    ],
+)
+def test_the_databases_of_a_server_of_ones_own_are_asked(litemaas: dict, litellm: dict, chosen: str, faults: list[str]):
+    asked = role(external_database_url=EXTERNAL, **answers(litemaas, litellm))
+    assert secrets(asked)["litemaas-db"]["LITELLM_DATABASE_URL"] == chosen
+    said = asked.value("_ocp4_workload_litemaas_probe_faults")
+    assert [each.partition(":")[0] for each in said] == [f"{NAME}_{each}" for each in faults]
+    # What was found is kept, without asking again.
+    again = role(secrets(asked), external_database_url=EXTERNAL)
+    assert again.value("_ocp4_workload_litemaas_database_stands") is True
+    assert secrets(again)["litemaas-db"]["LITELLM_DATABASE_URL"] == chosen
+
+
+def test_a_given_database_of_litellm_is_not_argued_with():
+    given = {"external_database_url": EXTERNAL, "external_litellm_database_url": f"{BESIDE}&a=b"}
+    asked = role(**given, **answers({"litellm": True}, {"litellm": False}))
+    assert secrets(asked)["litemaas-db"]["LITELLM_DATABASE_URL"] == f"{BESIDE}&a=b"
+    assert asked.value("_ocp4_workload_litemaas_probe_faults") == []
+
+
+def test_no_answer_is_a_fault():
+    assert len(role(external_database_url=EXTERNAL).value("_ocp4_workload_litemaas_probe_faults")) == 2
+
+
+@pytest.mark.parametrize("openshift", [True, False])
+def test_the_job_that_asks_them_is_valid_and_holds_no_secret(openshift: bool):
+    asking = role(external_database_url=EXTERNAL, openshift=openshift, image_pull_secrets=["pull"])
+    for version in VERSIONS:
+        for template in ("probe_secret", "probe_job"):
+            kubernetes_validate.validate(asking.one(template), version, strict=True)
+    job = asking.one("probe_job")
+    assert "p%2Fw" not in json.dumps(job)
+    asked = decoded(asking.one("probe_secret"))
+    assert asked == {"DATABASE_URL": EXTERNAL, "LITELLM_DATABASE_URL": BESIDE}
+    other = role(external_database_url=EXTERNAL, external_litellm_database_url=EXTERNAL)
+    assert other.one("probe_job")["metadata"]["name"] != job["metadata"]["name"]
 
 
 # --- Taking over an older deployment
