@@ -2,7 +2,8 @@
 
 - GET /v1/models lists two models; POST /v1/chat/completions and /v1/responses answer any model, streaming or not.
 - Offered tools are called when the user's message names them, each with the JSON object that follows its name, or with none:
-  `look with fs-read_file {"path": "/a"}`. Once the results are there, they are the answer.
+  `look with fs-read_file {"path": "/a"}`. A tool without the server's name before it is meant too: LiteLLM 1.81 offers some so. Once the
+  results are there, they are the answer.
 - A model whose name starts with `broken` answers 500. A user message that contains `fail` answers 400.
 - prompt_tokens is the number of words in all messages, plus 3 for each message. completion_tokens is 5 plus the prompt_tokens
   modulo 20, and no more than max_tokens (or max_completion_tokens). The answer has one word for each completion token; tools' results
@@ -45,7 +46,7 @@ def calls_of(messages: list[dict], tools: list[dict]) -> list[dict]:
     found = []
     for tool in tools:
         name = (tool.get("function") or tool).get("name")
-        if name and (named := re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])\s*", text)):
+        if name and (named := re.search(rf"(?<![\w-])(?:\w+-)?{re.escape(name)}(?![\w-])\s*", text)):
             rest = text[named.end() :]
             arguments = json.JSONDecoder().raw_decode(rest)[0] if rest.startswith("{") else {}
             found.append((named.start(), {"name": name, "arguments": json.dumps(arguments)}))

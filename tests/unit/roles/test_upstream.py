@@ -60,6 +60,12 @@ def test_offered_tools_that_the_question_names_are_called_in_its_order(provider:
     assert len({call["id"] for call in choice["message"]["tool_calls"]}) == 2
 
 
+def test_a_tool_that_is_offered_without_its_servers_name_is_called(provider: httpx.Client):
+    tools = [{"type": "function", "function": function("read_file")}]
+    (call,) = chat(provider, QUESTION, tools=tools)["choices"][0]["message"]["tool_calls"]
+    assert named([call["function"]]) == [("read_file", {"path": "/a b"})]
+
+
 def test_a_tool_that_is_not_offered_or_not_named_is_not_called(provider: httpx.Client):
     for tools in ([], CHAT_TOOLS[1:2]):
         (choice,) = chat(provider, QUESTION, tools=tools)["choices"]
