@@ -22,7 +22,8 @@ NAME = "ocp4_workload_litemaas"
 # OpenShift 4.14, and the newest that the validator knows.
 VERSIONS = ("1.27", kubernetes_validate.latest_version())
 SECRETS = {"database_secret": "litemaas-db", "litellm_secret": "litellm-secret", "backend_secret": "backend-secret"}
-KINDS = ("ConfigMap", "Service", "Deployment", "StatefulSet", "CronJob", "Route", "Ingress", "NetworkPolicy", "PodDisruptionBudget")
+ROUTES = ("Route", "Ingress", "IngressRoute")
+KINDS = ("ConfigMap", "Service", "Deployment", "StatefulSet", "CronJob", *ROUTES, "NetworkPolicy", "PodDisruptionBudget")
 DEFAULT_CLASS = {"storageclass.kubernetes.io/is-default-class": "true"}
 EXTERNAL = "postgresql://me:p%2Fw@db.example.com:5432/mine?sslmode=require"
 
@@ -56,11 +57,12 @@ def role(
     there: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
     found: dict[str, Any] | None = None,
     refused: tuple[str, ...] = (),
+    unserved: tuple[str, ...] = (),
     **variables: Any,
 ) -> Role:
     """The role after it has looked at a cluster that holds Secrets with what `have` says, and the objects `there`.
 
-    What is `refused` it may not look at.
+    What is `refused` it may not look at, and kinds that are `unserved` the cluster does not know.
     """
     have = have or {}
     cluster: dict[str, Any] = {
@@ -81,7 +83,7 @@ def role(
     if not openshift:
         variables.setdefault("cluster_domain", "apps.example.com")
     variables = {name if "ocp4_" in name or name == "ACTION" else f"{NAME}_{name}": value for name, value in variables.items()}
-    served = dict.fromkeys(cluster, True) | {"Route": openshift, "oauth": openshift}
+    served = dict.fromkeys(cluster, True) | {"Route": openshift, "oauth": openshift} | dict.fromkeys(unserved, False)
     words = {name: f'User "me" cannot get resource "{name}"' for name in refused}
     return Role(NAME, _ocp4_workload_litemaas_cluster={"found": cluster, "served": served, "refused": words}, **variables)
 
@@ -807,7 +809,6 @@ def test_the_storage_class_is_found(settled: dict, platform: str, variables: dic
         ({"litellm_models": [{"litellm_model": "openai/m"}]}, "litellm_models"),
         ({"rotate": ["ui_password"], "litellm_ui_password": "given"}, "ui_password"),
         ({"rotate": ["mcp_api_key"]}, "ocp4_workload_litemaas_deploy_mcp"),
-        ({"ca_path": "nowhere.pem"}, "nowhere.pem"),
         ({"rotate": ["postgres_password"], "external_database_url": EXTERNAL}, "postgres_password"),
         ({"default_user_budget_duration": "fortnightly"}, "default_user_budget_duration"),
         ({"branding_enabled": True, "branding_favicon_path": "nowhere.svg"}, "nowhere.svg"),
@@ -825,7 +826,7 @@ def test_good_variables_pass():
         assert refused(role(**variables), "check_variables") == []
     models = [{"model_name": "a", "litellm_model": "openai/a"}, {"model_name": "b", "litellm_params": {"model": "openai/b"}}]
     config = {"model_list": [{"litellm_params": {"api_key": "os.environ/KEY", "max_tokens": 5}}]}
-    assert refused(role(rotate=["mcp_api_key"], deploy_mcp=True, ca_path=__file__), "check_variables") == []
+    assert refused(role(rotate=["mcp_api_key"], deploy_mcp=True), "check_variables") == []
     assert refused(role(litellm_models=models, litellm_config=config), "check_variables") == []
 
 
