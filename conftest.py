@@ -18,6 +18,9 @@ import pytest
 ROOT = Path(__file__).parent
 LOCAL = ROOT / ".local"
 
+# A process of -n gets pytest's pythonpath twice, and Ansible takes a collection that is found twice for none.
+sys.path[:] = dict.fromkeys(sys.path)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--litellm-version", default="1.106.2", help="the LiteLLM that the tests' stack runs (default: %(default)s)")
