@@ -7,4 +7,9 @@ from ansible_collections.rhpds.litemaas.plugins.plugin_utils.hidden_result impor
 
 
 class ActionModule(HiddenResult):
-    pass
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        earlier = (task_vars or {}).get(self._task.args.get("since"))
+        if earlier and "found" in result:
+            result.update({part: {**earlier[part], **result[part]} for part in ("found", "served", "refused")})
+        return result

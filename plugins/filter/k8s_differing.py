@@ -25,16 +25,26 @@ options:
     required: true
   found:
     description:
-      - What the cluster has, as M(rhpds.litemaas.k8s_read) answers it, with a list of objects for each kind under the kind's name.
+      - What the cluster has, as M(rhpds.litemaas.k8s_read) answers it, with an object or a list of objects for each kind under the kind's
+        name.
     type: dict
     required: true
+  missing:
+    description:
+      - Whether to return those only that the cluster lacks, for M(rhpds.litemaas.k8s_create), or those only that it has, for an apply.
+        All when not given.
+    type: bool
 """
 
 EXAMPLES = r"""
+- name: What is missing is made
+  rhpds.litemaas.k8s_create:
+    definitions: "{{ objects | rhpds.litemaas.k8s_differing(cluster.found, missing=true) }}"
+
 - name: What differs is applied
   kubernetes.core.k8s:
     apply: true
-    definition: "{{ objects | rhpds.litemaas.k8s_differing(cluster.found) }}"
+    definition: "{{ objects | rhpds.litemaas.k8s_differing(cluster.found, missing=false) }}"
 """
 
 RETURN = r"""
@@ -51,9 +61,15 @@ SUFFIXES.update({letter: 1000**power for power, letter in enumerate("MGTPE", 2)}
 SUFFIXES.update({f"{letter}i": 1024**power for power, letter in enumerate("MGTPE", 2)})
 
 
-def k8s_differing(wanted, found):
-    there = {(kind, item["metadata"]["name"]): item for kind, listed in found.items() for item in (listed or {}).get("items") or []}
-    return [each for each in wanted if not stands(each, there.get((each["kind"], each["metadata"]["name"])))]
+def k8s_differing(wanted, found, missing=None):
+    there = {
+        (kind, item["metadata"]["name"]): item
+        for kind, answer in found.items()
+        for item in ((answer["items"] or []) if "items" in (answer or {}) else [answer])
+        if item and "metadata" in item
+    }
+    pairs = ((each, there.get((each["kind"], each["metadata"]["name"]))) for each in wanted)
+    return [each for each, one in pairs if not stands(each, one) and missing in (None, one is None)]
 
 
 def stands(wanted, there):

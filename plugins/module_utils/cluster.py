@@ -29,7 +29,7 @@ class Refused(ClusterError):
 
 
 def cluster_module(**options: dict[str, Any]) -> AnsibleK8SModule:
-    """Return a module that only reads, with these options and those of kubernetes.core.k8s_auth_options."""
+    """Return a module with these options and those of kubernetes.core.k8s_auth_options."""
     return AnsibleK8SModule(argument_spec={**AUTH_ARG_SPEC, **options}, supports_check_mode=True)
 
 
@@ -58,6 +58,12 @@ class Cluster:
         """Return the text at this path, such as a log; empty when there is none."""
         return self._request("get", path, parameters) or ""
 
+    def create(self, definition: dict[str, Any], dry_run: bool = False) -> None:
+        """Make an object. Raises ClusterError when there is one of its name."""
+        path = list_path(definition)
+        if self._request("post", path, {"dryRun": "All"} if dry_run else {}, definition) is None:
+            raise ClusterError(f"The cluster has no {path}: the namespace is missing, or it does not serve {definition['kind']}.")
+
     def delete(self, path: str) -> None:
         """Delete the object at this path, if there is one."""
         self._request("delete", path, {})
@@ -74,10 +80,10 @@ class Cluster:
             return True
         return listed is not None and any(each["name"] == plural for each in listed["resources"])
 
-    def _request(self, method: str, path: str, parameters: dict[str, Any]) -> str | None:
+    def _request(self, method: str, path: str, parameters: dict[str, Any], body: dict[str, Any] | None = None) -> str | None:
         where = f"{path}?{urlencode(parameters)}" if parameters else path
         try:
-            return self._client.request(method, where, serialize=False).data.decode(errors="replace")
+            return self._client.request(method, where, body=body, serialize=False).data.decode(errors="replace")
         except (ApiException, DynamicApiError) as error:
             body = _status(error.body)
             if error.status == 404:
@@ -95,6 +101,13 @@ class Cluster:
             ) from error
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"The cluster can't be reached: {_short(error)}.") from error
+
+
+def list_path(definition: dict[str, Any]) -> str:
+    """Return where objects of this one's kind are in its namespace. The plural is English's, as it is of all kinds that roles make."""
+    version, kind, namespace = definition["apiVersion"], definition["kind"].lower(), definition["metadata"].get("namespace")
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    return f"/{'apis' if '/' in version else 'api'}/{version}/{f'namespaces/{namespace}/' if namespace else ''}{plural}"
 
 
 def _status(body: Any) -> dict[str, Any] | None:

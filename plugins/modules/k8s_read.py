@@ -28,6 +28,11 @@ options:
     type: list
     elements: str
     default: []
+  since:
+    description:
+      - The name of the variable that an earlier result of this module is registered in. What that has and O(paths) do not name is in
+        this result too, so that what has changed can be looked at alone.
+    type: str
 requirements:
   - kubernetes >= 24.2.0
   - kubernetes.core
@@ -79,6 +84,7 @@ def main() -> None:
     module = cluster_module(
         paths={"type": "dict", "required": True},
         optional={"type": "list", "elements": "str", "default": []},
+        since={"type": "str"},  # the action plugin's matter: a module knows no variables
     )
     paths, optional = module.params["paths"], module.params["optional"]
     found, served, refused = {}, {}, {}

@@ -94,3 +94,17 @@ def test_amounts_are_compared_as_amounts(one, other):
     there["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] = other
     there["metadata"]["annotations"][LAST_APPLIED] = json.dumps(wanted)
     assert differing(there, wanted) == []
+
+
+def test_what_is_missing_and_what_is_otherwise_can_be_told_apart():
+    other = {**WANTED, "metadata": {**WANTED["metadata"], "name": "other"}}
+    found = {"Deployment": {"items": [live(replicas=3)]}}
+    assert k8s_differing([WANTED, other], found) == [WANTED, other]
+    assert k8s_differing([WANTED, other], found, missing=True) == [other]
+    assert k8s_differing([WANTED, other], found, missing=False) == [WANTED]
+
+
+def test_a_kind_may_be_read_as_one_object():
+    assert k8s_differing([WANTED], {"Deployment": live()}) == []
+    assert k8s_differing([WANTED], {"Deployment": live(replicas=3)}, missing=False) == [WANTED]
+    assert k8s_differing([WANTED], {"Deployment": None}, missing=True) == [WANTED]
