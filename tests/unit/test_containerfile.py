@@ -1,4 +1,4 @@
-"""The image's recipe keeps its promises; hadolint (`make lint`) judges the rest. And `make image`."""
+"""The images' recipes keep their promises; hadolint (`make lint`) judges the rest. And `make image`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def stages() -> list[list[str]]:
+def stages(image: str = "server") -> list[list[str]]:
     """The instructions of each stage, continuation lines joined, without comments. What stands before the first FROM is left out."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "server/Containerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    text = re.sub(r"^#.*\n", "", (ROOT / image / "Containerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip()]
     starts = [index for index, line in enumerate(lines) if line.startswith("FROM ")]
     return [lines[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
@@ -55,6 +55,22 @@ def test_the_build_sees_only_what_it_copies():
     assert ignored[0] == "*"
     copied = {word for line in stages()[0] if line.startswith("COPY") for word in line.split()[1:-1]}
     assert {entry.removeprefix("!") for entry in ignored if entry.startswith("!")} == copied
+
+
+def test_the_bridge_is_built_like_the_server():
+    build, final = stages("bridge")
+    assert "ARG PIP_INDEX_URL=https://pypi.org/simple" in build
+    assert any("PIP_ONLY_BINARY=:all:" in line for line in build)
+    installs = [command.strip() for line in build for command in line.split("&&") if re.search(r" (install|ci) ", command)]
+    assert [
+        each for each in installs if "--require-hashes -r " not in each and "npm ci --omit=optional --ignore-scripts " not in each
+    ] == []
+    assert not any(line.startswith("RUN") for line in final)
+    assert [line.split()[1] for line in final if line.startswith("USER")] == ["1001"]
+    assert 'ENTRYPOINT ["mcp-bridge"]' in final
+    ignored = (ROOT / "bridge/.dockerignore").read_text().splitlines()
+    copied = {word for line in build if line.startswith("COPY") for word in line.split()[1:-1]}
+    assert (ignored[0], {entry.removeprefix("!") for entry in ignored[1:]}) == ("*", copied)
 
 
 class Engines:

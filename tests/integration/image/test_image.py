@@ -1,4 +1,4 @@
-"""The steps of server/Containerfile without a container engine, in folders like the image's, on a machine with little more than Python."""
+"""The steps of the Containerfiles without a container engine, in folders like the image's, on a machine with little more than Python."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from conftest import ROOT, Stack
@@ -34,13 +35,14 @@ def _makes_environments(path: Path) -> bool:
 
 
 class Image:
-    """What the Containerfile makes, below `root`."""
+    """What a Containerfile makes of the files in `context`, below `root`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, name: str, context: Path) -> None:
         self.root = self._folder = root
+        self._context = context
         (root / "bin").mkdir()
         (root / "bin/python3").symlink_to(python())
-        build, self._final = stages()
+        build, self._final = stages(name)
         for stage in (build, [line for line in self._final if line.startswith("ENV ")]):
             self.environment = {"PATH": f"{root}/bin"}
             for line in stage:
@@ -74,12 +76,13 @@ class Image:
                 given = dict(each.split("=", 1) for each in rest.split())
                 self.environment |= {name: value.replace("$PATH", self.environment["PATH"]) for name, value in given.items()}
             case "WORKDIR":
-                self._folder = self.root / rest.strip("/")
-                self._folder.mkdir(parents=True)
+                self._folder = self.root / rest.removeprefix(str(self.root)).strip("/")
+                self._folder.mkdir(parents=True, exist_ok=True)
             case "COPY":
                 *sources, target = rest.split()
+                folder = self._folder / target
                 for source in sources:
-                    self._copy(ROOT / source, self._folder / target)
+                    self._copy(self._context / source, folder / source.rpartition("/")[2] if target.endswith("/") else folder)
             case "RUN":
                 # The machine's own settings say where PyPI is; neither they nor PATH have a compiler.
                 environment = os.environ | self.environment
@@ -92,19 +95,20 @@ class Image:
         if source.is_dir():
             shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            target.mkdir(parents=True, exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
 
 
-@pytest.fixture(scope="module")
-def image() -> Iterator[Image]:
+@pytest.fixture
+def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
-        yield Image(Path(folder))
+        yield Path(folder)
 
 
 @pytest.mark.long
-def test_it_is_built_without_a_compiler_and_serves_as_any_user_who_can_change_nothing(image: Image, stack: Stack):
+def test_it_is_built_without_a_compiler_and_serves_as_any_user_who_can_change_nothing(folder: Path, stack: Stack):
+    image = Image(folder, "server", ROOT)
     assert [each for each in COMPILERS if shutil.which(each, path=image.environment["PATH"])] == []
     files = image.files()
     assert [path for path, (mode, *_) in files.items() if not stat.S_ISLNK(mode) and mode & 0o022] == []
@@ -122,4 +126,22 @@ def test_it_is_built_without_a_compiler_and_serves_as_any_user_who_can_change_no
         assert owner == (ANY_USER if os.getuid() == 0 else os.getuid())
         assert image.run(health, PORT=str(server.port)).returncode == 0
     assert image.run(health, PORT=str(server.port)).returncode != 0
+    assert image.files() == files
+
+
+@pytest.mark.long
+def test_the_bridge_serves_as_any_user_who_can_change_nothing(folder: Path):
+    image = Image(folder, "bridge", ROOT / "bridge")
+    files = image.files()
+    assert [path for path, (mode, *_) in files.items() if not stat.S_ISLNK(mode) and mode & 0o022] == []
+    environment = {name: value for name, value in image.environment.items() if name != "PORT"}  # it may be taken here
+    with ServerProcess(environment, image.command([*image.words("ENTRYPOINT"), "mcp-server-memory"])) as server:
+        server.wait_for("/status", seconds=30)
+        owner = Path(f"/proc/{server.process.pid}").stat().st_uid
+        assert owner == (ANY_USER if os.getuid() == 0 else os.getuid())
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answer = httpx.post(server.url, json=asked, headers={"Accept": "application/json, text/event-stream"}, trust_env=False)
+        assert "read_graph" in answer.text
+    for program in ("npx", "uvx"):
+        assert image.run([program, "--version"], HOME=os.devnull).returncode == 0
     assert image.files() == files
