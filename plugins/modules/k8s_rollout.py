@@ -109,13 +109,11 @@ class Workload:
             raise ClusterError(f"workloads: {name!r} is not of the form Deployment/name, StatefulSet/name or Job/name.")
         self._object: dict[str, Any] = {}
 
-    def look(self) -> bool:
-        """Read it; return whether it is rolled out. Raises ClusterError when it is not there."""
-        path = f"{APIS[self.kind]}/namespaces/{self._namespace}/{PLURAL[self.kind]}/{self._own}"
-        found = self._cluster.get(path)
-        if found is None:
+    def is_rolled_out(self, listed: dict[str, dict[str, Any]]) -> bool:
+        """Find it among those that there are, by name; say whether it is rolled out. Raises ClusterError when it is not there."""
+        if self.name not in listed:
             raise ClusterError(f"{self.name} does not exist in namespace {self._namespace}.")
-        self._object = found
+        self._object = listed[self.name]
         return self._complete() if self.kind == "Job" else self._rolled_out()
 
     def state(self) -> str:
@@ -193,7 +191,7 @@ class Workload:
         ]
         mine.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
         lines = [f"  {event.get('reason')}: {event.get('message', '').strip()}" for event in mine[-EVENTS:]]
-        text = "".join(f"\n{line}" for line in ["Last events:", *lines]) if lines else "\nThere are no events."
+        text = "".join(f"\n{line}" for line in ["Last events:", *lines]) if lines else "\nThere are no events to be seen."
         for pod in pods:
             for container in _containers(pod):
                 if log := self._log(pod, container):
@@ -219,7 +217,10 @@ class Workload:
         return (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/pods", labelSelector=selector) or {}).get("items", [])
 
     def _events(self) -> list[dict[str, Any]]:
-        return (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/events") or {}).get("items", [])
+        try:
+            return (self._cluster.get(f"/api/v1/namespaces/{self._namespace}/events") or {}).get("items", [])
+        except Refused:  # they only add to what is known
+            return []
 
     def _lacks(self, pod: dict[str, Any], container: dict[str, Any]) -> str:
         """Say what the image has not that this collection's has; empty when that is not what is wrong."""
@@ -287,13 +288,23 @@ def _ready(pod: dict[str, Any]) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in pod.get("status", {}).get("conditions", []))
 
 
-def wait(workloads: list[Workload], timeout: float, patience: float) -> list[str]:
+def not_rolled_out(cluster: Cluster, namespace: str, workloads: list[Workload]) -> list[Workload]:
+    """Return those that are not, asking for each kind once. Raises ClusterError when one is not there."""
+    listed = {
+        f"{kind}/{item['metadata']['name']}": item
+        for kind in sorted({each.kind for each in workloads})
+        for item in (cluster.get(f"{APIS[kind]}/namespaces/{namespace}/{PLURAL[kind]}") or {}).get("items") or []
+    }
+    return [each for each in workloads if not each.is_rolled_out(listed)]
+
+
+def wait(cluster: Cluster, namespace: str, workloads: list[Workload], timeout: float, patience: float) -> list[str]:
     """Return when all are rolled out: the pods that were in the way. Raises ClusterError with the reason when one is not in time."""
     begun = time.monotonic()
     ill_since: dict[str, float] = {}
     replaced: list[str] = []
     waiting = workloads
-    while waiting := [each for each in waiting if not each.look()]:
+    while waiting := not_rolled_out(cluster, namespace, waiting):
         now = time.monotonic()
         for workload in waiting:
             replaced += workload.unblock()
@@ -326,9 +337,10 @@ def main() -> None:
     replaced: list[str] = []
     try:
         cluster = Cluster(module)
-        workloads = [Workload(cluster, module.params["namespace"], name) for name in module.params["workloads"]]
+        namespace = module.params["namespace"]
+        workloads = [Workload(cluster, namespace, name) for name in module.params["workloads"]]
         if not module.check_mode:
-            replaced = wait(workloads, module.params["timeout"], module.params["patience"])
+            replaced = wait(cluster, namespace, workloads, module.params["timeout"], module.params["patience"])
     except ClusterError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(replaced), waited=round(time.monotonic() - begun, 1), replaced=replaced)

@@ -256,7 +256,7 @@ def test_a_server_whose_route_can_not_be_reached_is_asked_in_its_pod(stack: Stac
         pods_only = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
         account = cluster.deployer(pods_only, namespace=deployer.namespace)
         cluster.kubelet.executes("litemaas-mcp-", lambda _, command: deployer.pods.execute(command, account))
-        assert deployer.succeeds(mcp_create_reader=False) == 0
+        deployer.succeeds(mcp_create_reader=False)
 
 
 @pytest.mark.long

@@ -469,7 +469,7 @@ def test_models_are_registered_where_an_authority_of_ones_own_signs(deployer: De
         models = [{"model_name": name, "litellm_model": "openai/gpt-4o", "api_base": f"{stack.stub_url}/v1"}]
         given = {"litellm_api_key": stack.litellm_master_key, "models_url": f"https://127.0.0.1:{proxy.port}", "litellm_models": models}
         assert "certificate is not trusted" in deployer.fails(**given)
-        assert deployer.succeeds(**given, ca_path=str(authority)) == 1
+        assert deployer.succeeds(**given, ca_path=str(authority)) > 0
         assert deployer.succeeds(**given, validate_certs="false") == 0
     headers = {"Authorization": f"Bearer {stack.litellm_master_key}"}
     with httpx.Client(base_url=stack.litellm_url, headers=headers, trust_env=False, timeout=30) as litellm:
