@@ -252,6 +252,13 @@ def test_what_is_taken_out_is_removed_from_litellm_and_the_cluster():
     assert gone.value(f"_{NAME}_plan")["servers"] == []
 
 
+def test_nothing_wanted_is_nothing_done():
+    nothing = role()
+    for made in ("registrations", "objects", "unwanted", "key_list", "missing"):
+        assert nothing.value(f"_{NAME}_{made}") == []
+    assert nothing.value(f"_{NAME}_new_record") == nothing.value(f"_{NAME}_record")
+
+
 def test_configuration_as_code_has_aliases_and_no_secret():
     written = role(PRESETS + OTHERS, mode="config").value(f"_{NAME}_config")
     config = written["ocp4_workload_litemaas_litellm_config"]
