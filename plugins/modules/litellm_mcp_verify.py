@@ -175,7 +175,8 @@ from typing import Any
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
 from ansible_collections.rhpds.litemaas.plugins.module_utils.connection import connect
 from ansible_collections.rhpds.litemaas.plugins.module_utils.info import run_info
-from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp import McpSession
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp import McpSession, catalogue, words_of
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import list_servers, prefix_of
 
 SERVER = {
     "alias": {"type": "str", "required": True},
@@ -240,25 +241,24 @@ class Gateway:
     def __init__(self, client: Client, parameters: dict[str, Any]) -> None:
         self.client = client
         self.model = parameters["model"]
-        self.denied = parameters["denied_api_key"]
         self.dry = parameters["check_mode"]
         self.admin = connect({**parameters, "api_key": parameters["admin_api_key"]}) if parameters["admin_api_key"] else None
-        self.entries: dict[str, dict[str, Any]] = {}
+        self.other = connect({**parameters, "api_key": parameters["denied_api_key"]}) if parameters["denied_api_key"] else None
         self.tools: dict[str, dict[str, Any]] = {}
         self.refusal: Fault | None = None
         self.results: dict[str, str] = {}  # what the tools answered when they were called directly
+        known = []
         try:
-            with McpSession(client) as session:
-                self.tools = {tool["name"]: tool for tool in session.tools()}
+            known = list_servers(client)  # first, because it tells in every version when the key is unknown
+            self.tools = {tool["name"]: tool for tool in catalogue(client)}
         except LiteLLMError as error:
             self.refusal = fault_of(error)
-        try:
-            listed = (self.admin or client).get("/v1/mcp/server")
-            self.entries = {entry.get("alias") or entry.get("server_name"): entry for entry in listed}
-        except LiteLLMError as error:
-            if self.admin:
+        if self.admin:
+            try:
+                known = list_servers(self.admin)
+            except LiteLLMError as error:
                 raise LiteLLMError(f"admin_{error}", error.status) from None  # what it says of api_key is true of this key
-            self.refusal = self.refusal or fault_of(error)
+        self.entries = {prefix_of(server): server for server in known}
 
     def health(self, server: dict[str, Any]) -> str:
         alias = server["alias"]
@@ -310,7 +310,7 @@ class Gateway:
         if self.refusal:
             raise self.refusal
         alias, name = server["alias"], name_of(server)
-        offered = [tool for tool in self.tools if tool.startswith(f"{alias}-")]
+        offered = [tool for tool in self.tools.values() if tool["server"] == alias]
         if not offered:
             raise Fault(f"The key finds no tool of {alias}.", "no_permission")
         if name not in self.tools:
@@ -319,7 +319,7 @@ class Gateway:
 
     def call(self, server: dict[str, Any]) -> str:
         result = self._call(name_of(server), server["arguments"])
-        text = text_of(result)
+        text = words_of(result)
         if result.get("isError"):
             raise Fault(self.client.plain(f"{name_of(server)} failed: {text}"), "tool_failed")
         self.results[server["alias"]] = text
@@ -336,9 +336,9 @@ class Gateway:
             arguments = {}
         return self._reported(name_of(server), arguments)
 
-    def _call(self, name: str, arguments: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+    def _call(self, name: str, arguments: dict[str, Any], client: Client | None = None) -> dict[str, Any]:
         self._not_dry()
-        with McpSession(self.client, key=key) as session:
+        with McpSession(client or self.client) as session:
             return session.call(name, arguments)
 
     def _reported(self, name: str, arguments: dict[str, Any]) -> str:
@@ -351,7 +351,7 @@ class Gateway:
             return str(error)
         if not result.get("isError"):
             raise Fault(f"A call of {name} that must fail was answered as a success.", "swallowed_error")
-        return self.client.plain(f"reported as an error: {text_of(result)}")
+        return self.client.plain(f"reported as an error: {words_of(result)}")
 
     def chat(self, *servers: dict[str, Any]) -> str:
         answer = self._ask("/chat/completions", {"messages": [{"role": "user", "content": question(servers)}]}, servers)
@@ -377,7 +377,7 @@ class Gateway:
             raise Fault("The model called a tool, and LiteLLM handed the call back.", "function_tools", alias=server["alias"])
         raise Fault(f"{self.model} was offered the tool and did not call it.", "model_did_not_call")
 
-    def _ask(self, path: str, body: dict[str, Any], servers: Any, key: str | None = None) -> dict[str, Any]:
+    def _ask(self, path: str, body: dict[str, Any], servers: Any, client: Client | None = None) -> dict[str, Any]:
         """Let the model call the servers' tools."""
         self._not_dry()
         tools = [
@@ -386,16 +386,14 @@ class Gateway:
                 "server_label": "litellm",
                 "server_url": f"litellm_proxy/mcp/{server['alias']}",
                 "require_approval": "never",
-                "allowed_tools": [name_of(server)],
+                "allowed_tools": [name_of(server), server["tool"]],  # 1.81 leaves the alias out where there is one server only
             }
             for server in servers
         ]
-        with self.client.opened("POST", path, key=key, json={**body, "model": self.model, "tools": tools}) as response:
+        with (client or self.client).opened("POST", path, json={**body, "model": self.model, "tools": tools}) as response:
             if response.status_code == 200:
                 return response.json()
             text = f"{path} answered with HTTP {response.status_code}: {self.client.words(response)}"
-            if response.status_code == 401:
-                raise Fault(f"{path} does not know the key, or it has expired.", "bad_key")
             raise Fault(text, "no_permission" if response.status_code == 403 and "MCP" in text else "model_failed")
 
     def _executed(self, results: list[dict[str, Any]], servers: Any) -> str:
@@ -411,11 +409,11 @@ class Gateway:
 
     def refused(self, server: dict[str, Any]) -> str:
         """See that the other key neither finds nor calls the tool, nor lets a model call it."""
-        if self.denied is None:
+        if self.other is None:
             raise Unchecked("There is no denied_api_key.")
         try:
-            with McpSession(self.client, key=self.denied) as session:
-                found = [tool["name"] for tool in session.tools() if tool["name"].startswith(f"{server['alias']}-")]
+            list_servers(self.other)
+            found = [tool for tool in catalogue(self.other) if tool["server"] == server["alias"]]
         except LiteLLMError as error:
             if error.status == 401:
                 raise Fault("LiteLLM does not know denied_api_key: that it is refused proves nothing.", "bad_key") from None
@@ -425,17 +423,16 @@ class Gateway:
         if self.dry:
             return "finds no tool"
         try:
-            if not self._call(name_of(server), server["arguments"], key=self.denied).get("isError"):
+            if not self._call(name_of(server), server["arguments"], self.other).get("isError"):
                 raise Fault(f"denied_api_key can call {name_of(server)}.", "too_much_permission")
         except LiteLLMError as error:
             if (error.status or 0) >= 500:
                 raise
         try:
-            messages = [{"role": "user", "content": question([server])}]
-            answer = self._ask("/chat/completions", {"messages": messages}, [server], key=self.denied)
+            answer = self._ask("/v1/responses", {"input": question([server])}, [server], self.other)
         except Fault:
             return "finds no tool, and is refused"
-        if any((choice["message"].get("provider_specific_fields") or {}).get("mcp_call_results") for choice in answer["choices"]):
+        if any(item.get("type") == "tool_execution_results" for item in answer.get("output") or []):
             raise Fault(f"A model called {name_of(server)} for denied_api_key.", "too_much_permission")
         return "finds no tool, and neither it nor a model can call it"
 
@@ -451,10 +448,6 @@ def name_of(server: dict[str, Any]) -> str:
 def question(servers: Any) -> str:
     calls = " and ".join(f"{name_of(server)} {json.dumps(server['arguments'])}" for server in servers)
     return f"Call, once and with exactly these arguments, {calls}. Then repeat the answer word for word."
-
-
-def text_of(result: dict[str, Any]) -> str:
-    return " ".join(part.get("text", "") for part in result.get("content") or [])
 
 
 def flat(text: str) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from conftest import Stack
+from conftest import ROOT, Stack
 from tests.integration.modules.conftest import LiteLLM, name
 from tests.support.http_stand_in import Asked, HttpStandIn
 from tests.support.mcp_servers import fetch_server, filesystem_server, postgres_server
@@ -100,7 +104,7 @@ def behind(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         page = running.enter_context(HttpStandIn(lambda asked: (200, {"page": "of the stub"})))
         files, pages, database = (
             running.enter_context(server)
-            for server in (filesystem_server(folder), fetch_server(), postgres_server(stack.database_readonly_url))
+            for server in (filesystem_server(folder), fetch_server(), postgres_server(stack.database_url))
         )
         wrong = {"sql": "select nothing from nowhere"}
         behind.servers = [
@@ -133,6 +137,37 @@ def test_four_real_servers_are_proven(behind: Behind, tmp_path: Path):
     assert done["litellm_version"] == behind.stack.litellm_version
     reported = {each["detail"] for each in done["checks"] if each["check"] in ("responses", "two_servers")}
     assert "executed, as mcp_call_results says" in reported
+
+
+def play(behind: Behind, folder: Path, *servers: dict[str, Any], **environment: str) -> tuple[int, str, dict[str, Any]]:
+    """Run the playbook as an operator would; return how it ended, what it said, and the report."""
+    (folder / "ansible.cfg").touch()
+    (folder / "servers.json").write_text(json.dumps({"litemaas_mcp_servers": servers, "litemaas_mcp_model": behind.model_name}))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "LITELLM_"))}
+    places = {"PWD": str(folder), "HOME": str(folder), "ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
+    keys = {"LITELLM_API_URL": behind.stack.litellm_url, "LITELLM_API_KEY": behind.granted} | environment
+    given = clean | places | keys | {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".venv/ansible/collections")}
+    command = [sys.executable, "-m", "ansible", "playbook", "-vvv", "rhpds.litemaas.verify_mcp_gateway", "-e", "@servers.json"]
+    done = subprocess.run(command, cwd=folder, env=given, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert [value for name, value in keys.items() if name.endswith("KEY") and value in said] == []
+    return done.returncode, said, json.loads((folder / "mcp-gateway-report.json").read_text())
+
+
+def test_the_playbook_ends_with_a_table_and_a_report(behind: Behind, files: dict[str, Any], tmp_path: Path):
+    keys = {"LITELLM_DENIED_API_KEY": behind.denied, "LITELLM_ADMIN_API_KEY": behind.stack.litellm_master_key}
+    code, said, report = play(behind, tmp_path, files, **keys)
+    assert (code, report["ok"], report["litellm_version"]) == (0, True, behind.stack.litellm_version), said
+    assert re.search(rf"ok   discovery     {files['alias']} .*is one of", said)
+    assert "changed=0" in said
+
+    (tmp_path / ".codex").mkdir()
+    (tmp_path / ".codex/config.toml").write_text('[mcp_servers.x]\nurl = "https://litellm.example.com/mcp/tools"\n')
+    code, said, report = play(behind, tmp_path, files | {"tool": "format_disk"}, **keys)
+    assert (code, report["ok"]) == (2, False)
+    assert {check["cause"] for check in report["checks"] if check["ok"] is False} == {"no_tool", "dead_endpoint"}
+    assert re.search(rf"FAIL discovery     {files['alias']} .*but not {files['alias']}-format_disk", said)
+    assert f"discovery {files['alias']}: no_tool. Give a tool that the server has" in said
 
 
 def test_without_an_administrators_key_and_in_check_mode_it_sees_what_it_may(behind: Behind, files: dict[str, Any]):
