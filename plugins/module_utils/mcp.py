@@ -12,6 +12,7 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import 
 
 REVISION = "2025-06-18"  # the newest that LiteLLM 1.81 speaks; a server that knows only another says so in its answer
 KINDS = "application/json, text/event-stream"
+UNKNOWN = "api_key: LiteLLM does not know this key, or it has expired."
 PATH = "/mcp/"  # LiteLLM 1.81 answers /mcp with a redirect
 
 
@@ -21,18 +22,18 @@ def catalogue(client: Client, servers: Iterable[str] = ()) -> list[dict[str, Any
     `servers` (aliases, names or access groups) narrows them.
     """
     wanted = set(servers)
-    known = list_servers(client)
-    session = McpSession(client, servers=servers)
     try:
-        with session:
-            tools = session.tools()
+        known = list_servers(client)
     except LiteLLMError as error:
-        if error.status != 403 or wanted:
-            raise
-        tools = []  # what 1.106 says to a key that may use no server
+        raise LiteLLMError(UNKNOWN, 401) if error.status == 401 else error from None
     prefixes = {prefix_of(server) for server in known}
     asked = {prefix_of(server) for server in known if not wanted or wanted & {*names_of(server), *server["mcp_access_groups"]}}
-    return [_prefixed(tool, prefixes, asked) for tool in tools]
+    if wanted and not asked:  # 1.81 would give the tools of all
+        raise LiteLLMError(f"servers: there is no {' or '.join(sorted(wanted))} that this key may use.")
+    if not known:
+        return []
+    with McpSession(client, servers=servers) as session:
+        return [_prefixed(tool, prefixes, asked) for tool in session.tools()]
 
 
 def words_of(result: dict[str, Any]) -> str:
@@ -99,7 +100,11 @@ class McpSession:
 
     def call(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Call a tool, and return its result: `content`, perhaps `structuredContent`, and `isError` when the tool failed."""
-        return self._request("tools/call", {"name": name, "arguments": arguments})
+        result = self._request("tools/call", {"name": name, "arguments": arguments})
+        for part in result.get("content") or []:
+            if "text" in part:  # 1.81 tells a key, of which it refuses a tool, the servers that it may use, with their secrets
+                part["text"] = part["text"].split(" Allowed MCP servers: [MCPServer(")[0]
+        return result
 
     def close(self) -> None:
         """End the session where there is one."""
@@ -142,7 +147,9 @@ class McpSession:
     def _refused(self, response: Any) -> LiteLLMError:
         status, text = response.status_code, self._client.words(response)
         if status == 401:
-            text = "api_key: LiteLLM does not know this key, or it has expired."
+            text = UNKNOWN
+        elif status == 500:
+            text = f"LiteLLM answered {self._path} with HTTP 500: {text}. 1.81 answers so to a key that it does not know, too."
         elif status == 403:
             text = f"api_key: LiteLLM does not let this key do that ({text})."
         elif status == 404 and "Mcp-Session-Id" in self._headers:

@@ -173,7 +173,8 @@ options:
         default: present
   <<: *server
 notes:
-  - LiteLLM 1.81 takes ids only in C(object_permission), neither aliases nor names.
+  - LiteLLM 1.81 takes ids only in C(object_permission), neither aliases nor names, and may go on for a minute with what a key could use
+    before.
   - When several LiteLLM 1.81 processes share a database, each takes up to 30 seconds to learn of a change. The module waits up to 40
     seconds until the one that answers has it.
 seealso:
@@ -511,7 +512,7 @@ def hidden(module: AnsibleModule) -> list[dict[str, Any]]:
     entries = [module.params, *(module.params["servers"] or [])]
     real = [{**entry} for entry in entries]
     for entry in entries:
-        given = [text for option in SECRET for text in (entry[option] or {}).values()]
+        given = [text for option in (*SECRET, "credentials") for text in (entry[option] or {}).values()]
         # A short one, such as 1, would be blanked out of every other text; it is not shown itself.
         module.no_log_values.difference_update({str(text) for text in given if len(str(text)) < SHORT} - {module.params["api_key"]})
         module.no_log_values.update(text for text in (entry["server_url"], *(entry["args"] or [])) if is_secret("url", text))

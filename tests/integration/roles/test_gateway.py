@@ -37,14 +37,16 @@ def litellm(stack: Stack, folder: Path, config: str, **variables: str) -> Iterat
     argv = [python, program, "--config", "config.yaml", "--host", "127.0.0.1", "--port", port]
     with (folder / "log").open("w") as log, subprocess.Popen(argv, cwd=folder, env=given | variables, stdout=log, stderr=log) as running:
         headers = {"Authorization": f"Bearer {variables['LITELLM_MASTER_KEY']}"}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60) as client:
-            deadline = time.monotonic() + 120
-            while not ready(client):
-                assert running.poll() is None, (folder / "log").read_text()[-3000:]
-                assert time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
-                time.sleep(0.3)
-            yield client
-        running.terminate()
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False, timeout=60) as client:
+                deadline = time.monotonic() + 120
+                while not ready(client):
+                    assert running.poll() is None, (folder / "log").read_text()[-3000:]
+                    assert time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
+                    time.sleep(0.3)
+                yield client
+        finally:
+            running.terminate()
 
 
 def ready(client: httpx.Client) -> bool:

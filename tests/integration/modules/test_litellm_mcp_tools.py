@@ -1,0 +1,139 @@
+"""litellm_mcp_server_info, litellm_mcp_tool_info and litellm_mcp_tool_call, with real servers of PyPI and npm behind the real LiteLLM."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Stack
+from tests.integration.modules.conftest import LiteLLM, name
+from tests.support.mcp_servers import fetch_server, filesystem_server, postgres_server
+
+
+@dataclass
+class Gateway:
+    """What is behind the gateway: each server's alias and id, and the folder that the file server serves."""
+
+    aliases: dict[str, str]
+    ids: dict[str, str]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def gateway(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "hello.txt").write_text("hello there")
+    mark = uuid.uuid4().hex[:8]
+    litellm = LiteLLM(stack)
+    with ExitStack() as running:
+        urls = {
+            "fs": running.enter_context(filesystem_server(folder)).url,
+            "web": running.enter_context(fetch_server()).url,
+            "pg": running.enter_context(postgres_server(stack.database_readonly_url)).url,
+            "own": stack.mcp_url,
+        }
+        headers = {"own": {"Authorization": f"Bearer {stack.mcp_token}"}}
+        servers = [
+            {"server_name": f"{each}_{mark}", "alias": f"{each}{mark}", "server_url": url, "static_headers": headers.get(each, {})}
+            for each, url in urls.items()
+        ]
+        done = litellm.run("litellm_mcp_server", servers=servers)
+        ids = dict(zip(urls, [each["server_id"] for each in done["servers"]], strict=True))
+        yield Gateway({each: f"{each}{mark}" for each in urls}, ids, folder)
+        litellm.run("litellm_mcp_server", servers=[{"server_name": each["server_name"], "state": "absent"} for each in servers])
+        litellm.clean()
+
+
+def call(litellm: LiteLLM, tool: str, key: Any = None, check: bool = False, **arguments: Any) -> dict[str, Any]:
+    of = {} if key is None else {"api_key": key}
+    return litellm.run("litellm_mcp_tool_call", check=check, name=tool, arguments=arguments, **of)
+
+
+def key(litellm: LiteLLM, **permission: Any) -> str:
+    """A key that may use just this."""
+    done = litellm.run("litellm_key", key_alias=name("key"), object_permission=permission)
+    litellm.later("/key/delete", keys=[done["key"]])
+    return done["key"]
+
+
+def test_every_server_executes_its_tools(litellm: LiteLLM, gateway: Gateway):
+    of = gateway.aliases
+    text = call(litellm, f"{of['fs']}-read_text_file", path=str(gateway.folder / "hello.txt"))
+    assert (text["content"][0]["text"], text["is_error"]) == ("hello there", False)
+    page = call(litellm, f"{of['web']}-fetch", url=f"{litellm.stack.stub_url}/v1/models")
+    assert "granite-3-8b-instruct" in page["content"][0]["text"]
+    asked = call(litellm, f"{of['pg']}-execute_sql", sql='select count(*) as people from "LiteLLM_UserTable"')
+    [row] = litellm.rows('select count(*) as people from "LiteLLM_UserTable"')
+    assert json.loads(asked["content"][0]["text"])["data"]["statements"][0]["rows"][0]["people"] in (row["people"], str(row["people"]))
+    models = call(litellm, f"{of['own']}-list_models")
+    assert "granite-3-8b-instruct" in models["content"][0]["text"]
+    assert all(each["changed"] for each in (text, page, asked, models))
+
+
+def test_a_tools_own_error_is_reported_in_its_words(litellm: LiteLLM, gateway: Gateway):
+    refused = call(litellm, f"{gateway.aliases['fs']}-read_text_file", path="/etc/passwd")
+    assert (refused["failed"], refused["is_error"]) == (True, True)
+    assert f"{gateway.aliases['fs']}-read_text_file failed: Access denied - path outside allowed directories" in refused["msg"]
+    unknown = call(litellm, f"{gateway.aliases['fs']}-no_such_tool")
+    assert unknown["failed"]
+    assert "no_such_tool" in unknown["msg"]
+
+
+def test_check_mode_looks_and_does_not_call(litellm: LiteLLM, gateway: Gateway):
+    tool = f"{gateway.aliases['fs']}-write_file"
+    assert call(litellm, tool, check=True, path=str(gateway.folder / "new.txt"), content="x") == {"changed": True}
+    assert not (gateway.folder / "new.txt").exists()
+    assert f"there is no tool {tool}s that this key may use" in call(litellm, f"{tool}s", check=True)["msg"]
+
+
+def test_a_key_sees_and_calls_what_it_was_granted(litellm: LiteLLM, gateway: Gateway):
+    fs, own = gateway.ids["fs"], gateway.ids["own"]
+    limited = key(litellm, mcp_servers=[fs, own], mcp_tool_permissions={own: ["list_models"]})
+    tools = litellm.run("litellm_mcp_tool_info", api_key=limited)["tools"]
+    assert {tool["server"] for tool in tools} == {gateway.aliases["fs"], gateway.aliases["own"]}
+    assert [tool["name"] for tool in tools if tool["server"] == gateway.aliases["own"]] == [f"{gateway.aliases['own']}-list_models"]
+    assert all(tool["description"] and tool["input_schema"]["type"] == "object" for tool in tools)
+
+    only = key(litellm, mcp_servers=[fs])
+    one = litellm.run("litellm_mcp_tool_info", api_key=only)["tools"]
+    assert {tool["name"] for tool in one} == {tool["name"] for tool in tools if tool["server"] == gateway.aliases["fs"]}
+    path = str(gateway.folder / "hello.txt")
+    assert call(litellm, f"{gateway.aliases['fs']}-read_text_file", only, path=path)["content"][0]["text"] == "hello there"
+    refused = call(litellm, f"{gateway.aliases['own']}-list_models", only)
+    assert refused["failed"]
+    assert "not allowed" in refused["msg"]
+    assert litellm.stack.mcp_token not in json.dumps(refused)
+    assert gateway.folder.name not in json.dumps(refused)  # 1.81 would tell where the servers are
+
+    none = key(litellm)
+    assert litellm.run("litellm_mcp_tool_info", api_key=none)["tools"] == []
+    assert call(litellm, f"{gateway.aliases['fs']}-read_text_file", none, path=path)["failed"]
+
+
+def test_servers_narrow_the_catalogue_and_a_wrong_key_or_name_is_said(litellm: LiteLLM, gateway: Gateway):
+    web = litellm.run("litellm_mcp_tool_info", servers=[gateway.aliases["web"]])["tools"]
+    assert [tool["name"] for tool in web] == [f"{gateway.aliases['web']}-fetch"]
+    assert "there is no nobody that this key may use" in litellm.run("litellm_mcp_tool_info", servers=["nobody"])["msg"]
+    unknown = litellm.run("litellm_mcp_tool_info", api_key="sk-nobody-knows-this")
+    assert unknown["msg"] == "api_key: LiteLLM does not know this key, or it has expired."
+    refused = call(litellm, f"{gateway.aliases['web']}-fetch", "sk-nobody-knows-this", url="http://127.0.0.1:1")
+    assert "a key that it does not know" in refused["msg"] or "does not know this key" in refused["msg"]
+
+
+def test_health_is_asked_when_wanted(litellm: LiteLLM, gateway: Gateway):
+    down = f"down_{uuid.uuid4().hex[:8]}"
+    litellm.run("litellm_mcp_server", server_name=down, server_url="http://127.0.0.1:1/mcp")
+    try:
+        assert "health" not in litellm.run("litellm_mcp_server_info", server_name=down)["mcp_servers"][0]
+        [unhealthy] = litellm.run("litellm_mcp_server_info", server_name=down, health=True)["mcp_servers"]
+        [healthy] = litellm.run("litellm_mcp_server_info", server_id=gateway.ids["fs"], health=True)["mcp_servers"]
+        assert (unhealthy["health"], healthy["health"]) == ("unhealthy", "healthy")
+    finally:
+        litellm.run("litellm_mcp_server", server_name=down, state="absent")
