@@ -103,8 +103,7 @@ def behind(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         running.callback(behind.clean)
         page = running.enter_context(HttpStandIn(lambda asked: (200, {"page": "of the stub"})))
         files, pages, database = (
-            running.enter_context(server)
-            for server in (filesystem_server(folder), fetch_server(), postgres_server(stack.database_url))
+            running.enter_context(server) for server in (filesystem_server(folder), fetch_server(), postgres_server(stack.database_url))
         )
         wrong = {"sql": "select nothing from nowhere"}
         behind.servers = [
@@ -137,6 +136,19 @@ def test_four_real_servers_are_proven(behind: Behind, tmp_path: Path):
     assert done["litellm_version"] == behind.stack.litellm_version
     reported = {each["detail"] for each in done["checks"] if each["check"] in ("responses", "two_servers")}
     assert "executed, as mcp_call_results says" in reported
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/responses"])
+def test_a_streamed_answer_executes_too(behind: Behind, files: dict[str, Any], path: str):
+    asked = f"{files['alias']}-{files['tool']} {json.dumps(files['arguments'])}"
+    question = {"messages": [{"role": "user", "content": asked}]} if path == "/chat/completions" else {"input": asked}
+    tool = {"type": "mcp", "server_label": "litellm", "server_url": f"litellm_proxy/mcp/{files['alias']}", "require_approval": "never"}
+    body = {**question, "model": behind.model_name, "stream": True, "tools": [tool]}
+    answer = behind.http.post(path, json=body, headers={"Authorization": f"Bearer {behind.granted}"})
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
+    said = "".join(choice["delta"].get("content") or "" for event in events for choice in event.get("choices", []))
+    said += "".join(event["delta"] for event in events if event.get("type") == "response.output_text.delta")
+    assert "a file" in said
 
 
 def play(behind: Behind, folder: Path, *servers: dict[str, Any], **environment: str) -> tuple[int, str, dict[str, Any]]:
