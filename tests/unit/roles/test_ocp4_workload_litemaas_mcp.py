@@ -58,7 +58,7 @@ def role(
         "database": secret(**URLS),
         "litemaas": secret(ADMIN_API_KEY="ltm_admin_key"),
         "domain": {"spec": {"domain": "apps.example.com"}},
-        "jobs": {"items": []},
+        "Job": {"items": []},
         **dict.fromkeys(("Route", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler")),
         **(found or {}),
         **dict.fromkeys(refused),
@@ -123,7 +123,7 @@ def test_the_role_applies_just_the_objects_that_are_wanted():
 
 def test_what_is_there_and_not_wanted_is_named():
     there = {kind: {"kind": kind} for kind in ("PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy")}
-    jobs = {"jobs": {"items": [{"metadata": {"name": "litemaas-mcp-reader-old"}}]}}
+    jobs = {"Job": {"items": [{"metadata": {"name": "litemaas-mcp-reader-old"}}]}}
     gone = role(settled(), found=there | jobs, network_policy=False).template("unwanted")
     assert {(each["kind"], each["metadata"]["name"]) for each in gone} == {
         ("PodDisruptionBudget", "litemaas-mcp"),
@@ -136,7 +136,7 @@ def test_what_is_there_and_not_wanted_is_named():
 
 def test_removal_names_every_kind_that_provision_can_make():
     made = {each["kind"] for template in OBJECTS for each in role(settled()).template(template)}
-    jobs = {"jobs": {"items": [{"metadata": {"name": "litemaas-mcp-reader-1"}}]}}
+    jobs = {"Job": {"items": [{"metadata": {"name": "litemaas-mcp-reader-1"}}]}}
     assert {each["kind"] for each in role(settled(), found=jobs).template("all")} == made
     assert "Route" not in {each["kind"] for each in role(settled(), openshift=False).template("all")}
 
@@ -312,8 +312,8 @@ def refusals(rendered: Role) -> list[str]:
 def test_what_is_missing_is_named_with_its_remedy():
     assert refusals(role(settled())) == []
     nothing = dict.fromkeys(("namespace", "litellm", "database", "litemaas", "domain"))
-    named = ("namespace", "mcp_litellm_secret", "mcp_database_secret", "mcp_litemaas_secret", "cluster_domain", "ca_path")
-    remedies = refusals(role(found=nothing, litemaas_url="http://litellm-backend:8080", ocp4_workload_litemaas_ca_path="no.pem"))
+    named = ("namespace", "mcp_litellm_secret", "mcp_database_secret", "mcp_litemaas_secret", "cluster_domain")
+    remedies = refusals(role(found=nothing, litemaas_url="http://litellm-backend:8080"))
     assert [remedy.partition(":")[0] for remedy in remedies] == [f"ocp4_workload_litemaas_{name}" for name in named]
 
 
