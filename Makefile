@@ -29,7 +29,7 @@ down: setup  ## stop what `make demo` started; with PURGE=1 remove its data too
 	@$(BIN)/ansible-playbook playbooks/demo.yml -e litemaas_local_state=$(if $(filter-out 0,$(PURGE)),absent,stopped)
 
 test: setup  ## every test but the long ones, against a stack of their own (KEEP_STACK=1 leaves it running)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 test-long: setup  ## the long tests, with both LiteLLM versions; the result is written to docs/test-long.md
 	$(BIN)/python scripts/test_long.py

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parent
 LOCAL = ROOT / ".local"
@@ -26,12 +27,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--litellm-version", default="1.106.2", help="the LiteLLM that the tests' stack runs (default: %(default)s)")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the work (-n), those of the stack stay together: they count its users, keys and connections."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("stack" if "stack" in fixtures else item.path.stem))
+# What runs beside the rest when two processes share the work (-n 2): it has no stack, or does not disturb who counts in the stack.
+BESIDE = ("tests/unit/", "tests/integration/stack/", "tests/integration/cluster/")
+
+
+class Shares(LoadScopeScheduling):
+    """The tests of the stack stay in one process, in their order: they count its users, keys and connections."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(BESIDE) else "stack"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    return Shares(config, log)
 
 
 @dataclass(frozen=True)
