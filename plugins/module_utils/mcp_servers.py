@@ -181,6 +181,28 @@ FIELDS = (
 )
 
 
+class Listing:
+    """LiteLLM's servers: read once, and kept up with what is written, so that many are managed with one reading."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._servers: list[dict[str, Any]] | None = None
+
+    @property
+    def servers(self) -> list[dict[str, Any]]:
+        if self._servers is None:
+            self._servers = list_servers(self._client)
+        return self._servers
+
+    def put(self, server_id: str, row: dict[str, Any] | None) -> None:
+        """Keep what LiteLLM answered to a write; None to a removal."""
+        others = [server for server in self.servers if server["server_id"] != server_id]
+        self._servers = others if row is None else [*others, {**as_options(row), "stored": True}]
+
+    def forget(self) -> None:
+        self._servers = None
+
+
 class Grants:
     """The keys and teams that may use MCP servers; read once, at the first question."""
 

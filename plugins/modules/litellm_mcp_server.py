@@ -303,9 +303,8 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import 
     FIELDS,
     SECRET,
     Grants,
-    as_options,
+    Listing,
     info_of,
-    list_servers,
     masked,
     named,
     names_of,
@@ -332,8 +331,9 @@ class Server(Resource):
         "state": PRESENCE,
     }
 
-    def __init__(self, client: Client, parameters: dict[str, Any], grants: Grants) -> None:
+    def __init__(self, client: Client, parameters: dict[str, Any], listing: Listing, grants: Grants) -> None:
         super().__init__(client, parameters)
+        self.listing = listing
         self.grants = grants
         self.absent = parameters["state"] == "absent"
         self.credentials = {name: value for name, value in (parameters["credentials"] or {}).items() if value is not None}
@@ -345,24 +345,20 @@ class Server(Resource):
             raise LiteLLMError("server_id: must not be empty.")
         if self.server_id is None and "server_name" not in self.wanted:
             raise LiteLLMError("server_name: is needed, or the server_id of a server that exists.")
-        self.others: list[dict[str, Any]] = []
+        self.place = ""  # in a list, what begins a message
         self.sent: list[str] = []  # the secrets that were
-        self.patience = RELOAD
-        self.made: dict[str, Any] | None = None
 
     def ensure(self, check_mode: bool = False) -> dict[str, Any]:
         result = super().ensure(check_mode)
         return {"server_id": self.server_id, "grants_removed": [], **result}
 
     def find(self) -> dict[str, Any] | None:
-        if self.made:
-            return self.made
-        record = self._read()
+        record = self.read()
         if not self.absent:
             self._check_names(record)
             if record is None:
                 self._check_new()
-        if record is not None and not record["stored"] and (self.absent or self._differs(record) or self.extra(record)):
+        if record is not None and not record["stored"] and (self.absent or self.differs(record) or self.extra(record)):
             raise LiteLLMError(
                 f"{record['server_name'] or record['server_id']} comes from LiteLLM's configuration file (mcp_servers), where alone it can "
                 "be changed. To manage it with this module, take it out there."
@@ -370,13 +366,24 @@ class Server(Resource):
         return record
 
     def reread(self, record: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Read until the LiteLLM process that answers has what was written."""
-        end = time.monotonic() + self.patience
-        while True:
-            found = self._read()
-            if (found is None if self.absent else found is not None and not self._differs(found)) or time.monotonic() >= end:
-                return found and {**found, "secrets_sent": self.sent}
-            time.sleep(1)
+        """Return what LiteLLM answered to the write; `served` looks for it in its list."""
+        return self.read()
+
+    def read(self) -> dict[str, Any] | None:
+        """Return the server that the task means: that of its id, else of its name."""
+        name = self.wanted.get("server_name")
+        if self.server_id is None:
+            found = [server for server in self.listing.servers if server["server_name"] == name]
+            if len(found) > 1:
+                raise LiteLLMError(f"server_name: LiteLLM has several servers called {name}: {named(found)}. Give the server_id of one.")
+            self.server_id = found[0]["server_id"] if found else server_id_of(name)
+        found = [server for server in self.listing.servers if server["server_id"] == self.server_id]
+        return {**found[0], "secrets_sent": self.sent} if found else None
+
+    def served(self) -> bool:
+        """Whether the LiteLLM process that answers has what was written."""
+        record = self.read()
+        return record is None if self.absent else record is not None and not self.differs(record)
 
     def named(self) -> dict[str, Any]:
         return {"server_id": self.server_id, "secrets_sent": self._secrets(None)}
@@ -390,9 +397,7 @@ class Server(Resource):
 
     def create(self, values: dict[str, Any]) -> None:
         self.sent = self._secrets(None)
-        body = {"server_id": self.server_id, "transport": self.inherited()["transport"], **values}
-        self._write(self.client.post, body)
-        self.made = self.reread(None)
+        self._write(self.client.post, {"server_id": self.server_id, "transport": self.inherited()["transport"], **values})
 
     def update(self, record: dict[str, Any], changes: dict[str, Any]) -> None:
         self.sent = changes.get("secrets_sent", [])
@@ -405,11 +410,12 @@ class Server(Resource):
 
     def delete(self, record: dict[str, Any]) -> None:
         self.client.delete(f"/v1/mcp/server/{quote(self.server_id, safe='')}")
+        self.listing.put(self.server_id, None)
 
     def _absent(self, record: dict[str, Any] | None, check_mode: bool) -> dict[str, Any]:
         """Take the server from whoever was granted it, and then remove it: a grant of nothing never is."""
         names = {self.server_id, *(names_of(record) if record else (self.wanted.get("server_name"), self.wanted.get("alias")))}
-        names -= {None} | {name for other in self.others for name in names_of(other)}
+        names -= {None} | {name for other in self._others() for name in names_of(other)}
         holders = self.grants.of(names)
         if not check_mode:
             for holder in holders:
@@ -417,18 +423,8 @@ class Server(Resource):
         result = super()._absent(record, check_mode)
         return {**result, "changed": result["changed"] or bool(holders), "grants_removed": [holder["shown"] for holder in holders]}
 
-    def _read(self) -> dict[str, Any] | None:
-        """Return the server that the task means: that of its id, else of its name."""
-        servers = list_servers(self.client)
-        name = self.wanted.get("server_name")
-        found = [server for server in servers if server["server_id"] == self.server_id]
-        if self.server_id is None:
-            found = [server for server in servers if server["server_name"] == name]
-            if len(found) > 1:
-                raise LiteLLMError(f"server_name: LiteLLM has several servers called {name}: {named(found)}. Give the server_id of one.")
-            self.server_id = found[0]["server_id"] if found else server_id_of(name)
-        self.others = [server for server in servers if server["server_id"] != self.server_id]
-        return {**found[0], "secrets_sent": []} if found else None
+    def _others(self) -> list[dict[str, Any]]:
+        return [server for server in self.listing.servers if server["server_id"] != self.server_id]
 
     def _check_names(self, record: dict[str, Any] | None) -> None:
         """LiteLLM 1.81 lets several servers have a name, and then mixes up their tools."""
@@ -436,7 +432,7 @@ class Server(Resource):
             name = self.wanted.get(field)
             if name is None or (record and record[field] == name):
                 continue
-            for other in self.others:
+            for other in self._others():
                 if name.lower() in {text.lower() for text in names_of(other)}:
                     raise LiteLLMError(
                         f"{field}: {name} is a name or alias of {named([other])} already. Give another one, or its server_id."
@@ -466,7 +462,7 @@ class Server(Resource):
             names += [f"credentials.{name}" for name in self.credentials]
         return sorted(names)
 
-    def _differs(self, record: dict[str, Any]) -> bool:
+    def differs(self, record: dict[str, Any]) -> bool:
         return any(not field.same(field.held(record), self.wanted[field.name]) for field in self._given())
 
     def _write(self, write: Callable[..., Any], body: dict[str, Any]) -> None:
@@ -474,36 +470,42 @@ class Server(Resource):
             body["credentials"] = self.credentials
         if "server_url" in body:
             body["url"] = body.pop("server_url")
-        row = as_options(write("/v1/mcp/server", body))
-        # Waiting for what LiteLLM did not take, as 1.81 does not know all fields, would be in vain. It may have encrypted the secrets.
-        stored = all(field.same(field.held(row), self.wanted[field.name]) for field in self._given() if field.name not in SECRET)
-        self.patience = RELOAD if stored else 0
+        self.listing.put(self.server_id, write("/v1/mcp/server", body))
 
 
-def ensured(servers: list[Server], check_mode: bool) -> dict[str, Any]:
-    """Make LiteLLM hold several servers, and return what to return of them."""
-    done: list[dict[str, Any]] = []
+def ensure_all(servers: list[Server], check_mode: bool, done: list[dict[str, Any]]) -> None:
+    """Make LiteLLM hold the servers, and add to `done` what to return of each."""
     for server in servers:
         try:
             done.append(server.ensure(check_mode))
         except LiteLLMError as error:
             changed = error.facts.get("changed", False) or any(each["changed"] for each in done)
-            raise LiteLLMError(f"servers, {server.label}: {error}", servers=done, changed=changed) from None
-    return {"changed": any(each["changed"] for each in done), "servers": done}
+            raise LiteLLMError(f"{server.place}{error}", **{**error.facts, "changed": changed}) from None
+    awaited = [server for server, each in zip(servers, done) if each["changed"] and not check_mode]
+    end = time.monotonic() + RELOAD
+    while awaited:
+        awaited[0].listing.forget()
+        awaited = [server for server in awaited if not server.served()]
+        if awaited and time.monotonic() > end:
+            names = ", ".join(server.label for server in awaited)
+            raise LiteLLMError(f"LiteLLM took {names}, but {RELOAD} s later does not list it so. Its log may say why.", changed=True)
+        if awaited:
+            time.sleep(1)
 
 
 def described(parameters: list[dict[str, Any]], client: Client) -> list[Server]:
     """Return the servers that a list describes. Raises LiteLLMError, before anything is changed, when one of them can't be right."""
-    grants, servers = Grants(client), []
+    listing, grants, servers = Listing(client), Grants(client), []
     for number, each in enumerate(parameters, 1):
         try:
-            servers.append(Server(client, each, grants))
+            servers.append(Server(client, each, listing, grants))
         except LiteLLMError as error:
             raise LiteLLMError(f"servers, entry {number} ({each['server_name'] or each['server_id']}): {error}") from None
     labels = [server.label for server in servers]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise LiteLLMError(f"servers: {label} is there twice.")
+    for server in servers:
+        server.place = f"servers, {server.label}: "
+        if labels.count(server.label) > 1:
+            raise LiteLLMError(f"servers: {server.label} is there twice.")
     return servers
 
 
@@ -533,18 +535,17 @@ def main() -> None:
         mutually_exclusive=[("servers", name) for name in alone] + [("credentials", "authentication_token")],
     )
     single, *several = hidden(module)
+    done: list[dict[str, Any]] = []
     try:
         client = connect(module.params)
-        if module.params["servers"] is None:
-            result = Server(client, single, Grants(client)).ensure(module.check_mode)
-        else:
-            result = ensured(described(several, client), module.check_mode)
+        one = module.params["servers"] is None
+        servers = [Server(client, single, Listing(client), Grants(client))] if one else described(several, client)
+        ensure_all(servers, module.check_mode, done)
     except LiteLLMError as error:
-        module.fail_json(msg=str(error), **error.facts)
-    if module._diff:
-        diffs = [{"before": each["before"] or {}, "after": each["after"] or {}} for each in result.get("servers", [result])]
-        result["diff"] = diffs if "servers" in result else diffs[0]
-    module.exit_json(**result)
+        module.fail_json(msg=str(error), **error.facts, **({"servers": done} if several else {}))
+    diffs = [{"before": each["before"] or {}, "after": each["after"] or {}} for each in done]
+    result = done[0] if one else {"changed": any(each["changed"] for each in done), "servers": done}
+    module.exit_json(**result, **({"diff": diffs[0] if one else diffs} if module._diff else {}))
 
 
 if __name__ == "__main__":

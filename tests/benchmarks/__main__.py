@@ -1,8 +1,8 @@
 """`make bench`: what is built here measured beside named baselines on this machine, in one run.
 
 The server's figures are written to docs/benchmarks.md, those of workshop keys to docs/benchmarks-keys.md, those of LiteLLM's
-administration to docs/benchmarks-admin.md, those of the deployment to docs/benchmarks-deploy.md. `python tests/benchmarks keys`, `admin`,
-`deploy` or `server` measures one of them.
+administration to docs/benchmarks-admin.md, those of the deployment to docs/benchmarks-deploy.md, those of MCP servers behind LiteLLM to
+docs/benchmarks-gateway.md. `python tests/benchmarks keys`, `admin`, `deploy`, `gateway` or `server` measures one of them.
 
 Everything that is compared runs at the same time on the same data, in rounds of alternating order; a figure is the median of its rounds.
 """
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from conftest import LOCAL, Stack, alone, playbook  # noqa: E402
-from tests.benchmarks import admin, deploy, keys  # noqa: E402
+from tests.benchmarks import admin, deploy, gateway, keys  # noqa: E402
 from tests.benchmarks.data import WINDOW, Scratch, scratch_tables  # noqa: E402
 from tests.benchmarks.report import Figures, Load, Loads, Sizes, SpendLoads, report  # noqa: E402
 from tests.support.mcp_http import MODERN, RawClient, request_parts  # noqa: E402
@@ -203,7 +203,13 @@ def measure_deploy() -> None:
     print("docs/benchmarks-deploy.md is written")
 
 
+def measure_gateway() -> None:
+    with running_stack() as stack:
+        (ROOT / "docs" / "benchmarks-gateway.md").write_text(gateway.report(gateway.measure(stack), stack.litellm_version))
+    print("docs/benchmarks-gateway.md is written")
+
+
 if __name__ == "__main__":
-    parts = {"server": measure_server, "keys": measure_keys, "admin": measure_admin, "deploy": measure_deploy}
+    parts = {"server": measure_server, "keys": measure_keys, "admin": measure_admin, "deploy": measure_deploy, "gateway": measure_gateway}
     for part in sys.argv[1:] or parts:
         parts[part]()
