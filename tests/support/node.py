@@ -29,24 +29,20 @@ def node_bin() -> Path:
 
 def npm_tool(package: str, version: str, command: str) -> list[str]:
     """The command line of an npm package's tool."""
+    return [str(node_bin() / "node"), str(npm_package(package, version) / ".bin" / command)]
+
+
+def npm_package(package: str, version: str) -> Path:
+    """The node_modules folder that holds this npm package and what it needs."""
     node = node_bin()
     folder = SOFTWARE / f"{package.rpartition('/')[2]}-{version}"
-    tool = folder / "node_modules" / ".bin" / command
-    if not tool.exists():
+    if not (folder / "node_modules" / package / "package.json").exists():
         # npm's wrappers call `env node`.
         environment = {**os.environ, **CACHES, "PATH": f"{node}:{os.environ['PATH']}"}
-        install = [
-            str(node / "npm"),
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-            str(folder),
-            f"{package}@{version}",
-        ]
+        options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder)]
+        install = [str(node / "npm"), "install", *options, f"{package}@{version}"]
         subprocess.run(install, env=environment, check=True, capture_output=True)
-    return [str(node / "node"), str(tool)]
+    return folder / "node_modules"
 
 
 def _version(node: Path) -> int:

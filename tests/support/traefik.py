@@ -62,7 +62,7 @@ class Edge:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 if not any(matches(rule, self.headers["host"], self.path, self.headers) for rule in rules):
                     return self.answer(404, {"content-type": "text/plain", "x-from": "edge"}, b"404 page not found\n")
-                headers = [(name, value) for name, value in self.headers.items() if name.lower() not in ("host", "accept-encoding")]
+                headers = [(name, value) for name, value in self.headers.items() if name.lower() != "accept-encoding"]
                 answer = http.request(self.command, self.path, headers=headers, content=body)
                 return self.answer(answer.status_code, answer.headers, answer.content)
 
@@ -74,9 +74,10 @@ class Edge:
                         self.send_header(name, value)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
-            do_GET = do_POST = do_DELETE = do
+            do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = do
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from typing import Any
 
 import httpx
 import pytest
 
-from conftest import Stack
+from conftest import ROOT, Stack
+from tests.support.node import node_bin, npm_package
 from tests.support.traefik import Edge, matches
 from tests.unit.roles.test_ocp4_workload_litemaas import objects, one, refused, role, secrets
 
@@ -25,8 +29,8 @@ SHUT = (
     "/metrics",
     "/routes",
     "/config/yaml",
-    "/public/model_hub",
-    "/health/readiness",
+    "/health",
+    "/get/internal_user_settings",
     "/sso/debug/login",
     "/uix",
     "/docsx",
@@ -42,9 +46,13 @@ def have() -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def people(stack: Stack, have: dict[str, dict[str, str]]) -> Iterator[httpx.Client]:
+def route(have: dict[str, dict[str, str]]) -> dict[str, Any]:
+    return one(role(have, openshift=False, edge="traefik"), "IngressRoute", "litellm")
+
+
+@pytest.fixture(scope="module")
+def people(stack: Stack, route: dict[str, Any]) -> Iterator[httpx.Client]:
     """Somebody who has nothing yet but LiteLLM's address."""
-    route = one(role(have, openshift=False, edge="traefik"), "IngressRoute", "litellm")
     with (
         Edge(route, stack.litellm_url) as edge,
         httpx.Client(base_url=edge.url, headers={"Host": HOST}, timeout=60, trust_env=False) as client,
@@ -73,6 +81,21 @@ def test_who_signs_in_gets_into_the_ui_and_what_it_asks_for(people: httpx.Client
         assert not shut(people.get(path, headers=headers)), path
     assert people.get("/key/list", headers=headers).status_code == 200
     people.cookies.clear()
+
+
+@pytest.mark.long
+def test_a_real_browser_signs_in_and_nothing_that_it_asks_for_is_shut(route: dict[str, Any], stack: Stack):
+    rules = json.loads(json.dumps(route).replace(HOST, "127.0.0.1"))  # where a browser finds it
+    node = str(node_bin() / "node")
+    packages = [str(npm_package("@sparticuz/chromium", "153.0.0")), str(npm_package("playwright-core", "1.65.1"))]
+    with Edge(rules, stack.litellm_url) as edge:
+        command = [node, str(ROOT / "tests/support/sign_in.mjs"), *packages, edge.url]
+        environment = os.environ | {"PASSWORD": stack.litellm_master_key}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stderr.replace(stack.litellm_master_key, "***")
+        found = json.loads(done.stdout)
+        assert found["led"].startswith(f"{edge.url}/ui")
+    assert found["shut"] == []
 
 
 @pytest.mark.parametrize(
