@@ -146,7 +146,10 @@ def test_provision_again_drift_destroy_and_again(deployer: Deployer):
     ] == []
     assert deployer.cluster.get(f"/api/v1/namespaces/{deployer.namespace}") is None
 
+    before = deployer.cluster.requests
     assert deployer.succeeds() > 0
+    if before is not None:
+        assert len(deployer.cluster.requests) - len(before) <= TODAYS_REQUESTS
     first, objects, sums = deployer.secrets(), deployer.objects(), deployer.sums()
     client = deployer.cluster.get(f"/apis/oauth.openshift.io/v1/oauthclients/{deployer.namespace}")
     assert client["secret"] == first["backend-secret"]["OAUTH_CLIENT_SECRET"]
