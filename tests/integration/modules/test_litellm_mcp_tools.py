@@ -117,6 +117,19 @@ def test_a_key_sees_and_calls_what_it_was_granted(litellm: LiteLLM, gateway: Gat
     assert call(litellm, f"{gateway.aliases['fs']}-read_text_file", none, path=path)["failed"]
 
 
+def test_a_key_has_what_its_team_was_granted(litellm: LiteLLM, gateway: Gateway):
+    own = gateway.ids["own"]
+    permission = {"mcp_servers": [own], "mcp_tool_permissions": {own: ["list_models", "list_users"]}}
+    team = {"team_alias": name("team"), "object_permission": permission}
+    made = litellm.run("litellm_team", **team)
+    litellm.later("/team/delete", team_ids=[made["after"]["team_id"]])
+    assert not litellm.run("litellm_team", **team)["changed"]
+    members = litellm.run("litellm_key", key_alias=name("key"), team_id=made["after"]["team_id"])
+    litellm.later("/key/delete", keys=[members["key"]])
+    tools = litellm.run("litellm_mcp_tool_info", api_key=members["key"])["tools"]
+    assert {tool["name"] for tool in tools} == {f"{gateway.aliases['own']}-{tool}" for tool in ("list_models", "list_users")}
+
+
 def test_servers_narrow_the_catalogue_and_a_wrong_key_or_name_is_said(litellm: LiteLLM, gateway: Gateway):
     web = litellm.run("litellm_mcp_tool_info", servers=[gateway.aliases["web"]])["tools"]
     assert [tool["name"] for tool in web] == [f"{gateway.aliases['web']}-fetch"]
