@@ -9,12 +9,15 @@ import re
 import subprocess
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from conftest import ROOT, Stack
+from tests.integration.cluster.test_stack_role import Deployer
+from tests.support.clusters import running
 from tests.support.node import node_bin, npm_package
 from tests.support.traefik import Edge, matches
 from tests.unit.roles.test_ocp4_workload_litemaas import objects, one, refused, role, secrets
@@ -144,6 +147,23 @@ def test_the_guard_takes_the_place_of_litellms_ingress_and_holds_no_secret(have:
     values = {value for secret in have.values() for value in secret.values() if len(value) > 10}
     for each in objects(guarded) + objects(open_):
         assert [value for value in values if value in json.dumps(each)] == [], each["metadata"]["name"]
+
+
+@pytest.mark.long
+def test_a_cluster_gets_the_guard_once_and_gives_it_up_again(tmp_path: Path):
+    with running("stand-in", openshift=False) as plain:
+        annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
+        body = {"metadata": {"name": "standard", "annotations": annotations}, "provisioner": "example.com/disk"}
+        plain.client.post("/apis/storage.k8s.io/v1/storageclasses", json=body).raise_for_status()
+        deployer = Deployer(plain, plain.new_namespace(), tmp_path)
+        given = {"edge": "traefik", "oauth_enabled": False, "cluster_domain": "apps.example.com"}
+        path = f"/apis/traefik.io/v1alpha1/namespaces/{deployer.namespace}/ingressroutes/litellm"
+        assert deployer.succeeds(**given) > 0
+        assert plain.get(path)["spec"]["entryPoints"] == ["websecure"]
+        assert deployer.get("ingresses/litellm") is None
+        assert deployer.succeeds(**given) == 0
+        assert deployer.succeeds(**given | {"edge": "open"}) > 0
+        assert (plain.get(path), deployer.get("ingresses/litellm") is None) == (None, False)
 
 
 def test_it_is_refused_where_it_cannot_work(have: dict[str, dict[str, str]]):

@@ -14,7 +14,7 @@ import yaml
 
 from tests.support.cluster import access, patches, rules
 from tests.support.cluster.access import User
-from tests.support.cluster.kinds import KUBERNETES, OPENSHIFT, SCHEMAS, Decoding, Kind, Refusal, decode
+from tests.support.cluster.kinds import KUBERNETES, OPENSHIFT, SCHEMAS, TRAEFIK, Decoding, Kind, Refusal, decode
 from tests.support.cluster.kubelet import Kubelet, Object, stamp
 from tests.support.cluster.store import Objects, without
 from tests.support.cluster.workloads import Controllers
@@ -68,7 +68,7 @@ class Call:
 
 class Api:
     def __init__(self, openshift: bool = True) -> None:
-        self.store = Objects(KUBERNETES + (OPENSHIFT if openshift else []))
+        self.store = Objects(KUBERNETES + (OPENSHIFT if openshift else TRAEFIK))
         self.kubelet = Kubelet()
         self.controllers = Controllers(self.store, self.kubelet)
         self.users = {ADMIN: User("admin", ("system:masters", "system:authenticated"))}

@@ -112,13 +112,13 @@ class ControlPlane:
             # nobody renews the node's lease
             "--controllers=*,-nodelifecycle,-nodeipam",
         )  # fmt: skip
-        if self.openshift:
-            for crd in CRDS:
-                self.client.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=crd).raise_for_status()
-            for crd in CRDS:
-                spec = crd["spec"]
-                path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
-                self._wait(f"{path} is served", lambda path=path: self.client.get(path).status_code == 200)
+        crds = [crd for crd in CRDS if (crd["spec"]["group"] == "traefik.io") is not self.openshift]
+        for crd in crds:
+            self.client.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=crd).raise_for_status()
+        for crd in crds:
+            spec = crd["spec"]
+            path = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+            self._wait(f"{path} is served", lambda path=path: self.client.get(path).status_code == 200)
         self._serve_logs(logs)
         node = {"metadata": {"name": "node"}, "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}}
         node["status"]["daemonEndpoints"] = {"kubeletEndpoint": {"Port": logs}}

@@ -132,7 +132,8 @@ def _custom(crd: dict) -> Kind:
     )
 
 
-OPENSHIFT = [_custom(crd) for crd in CRDS]
+OPENSHIFT = [_custom(crd) for crd in CRDS if crd["spec"]["group"] != "traefik.io"]
+TRAEFIK = [_custom(crd) for crd in CRDS if crd["spec"]["group"] == "traefik.io"]
 
 
 def resolve(schema: dict) -> tuple[str, dict]:
