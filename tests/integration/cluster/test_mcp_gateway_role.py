@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,22 @@ KINDS = {
     "networkpolicies": "/apis/networking.k8s.io/v1",
 }
 TOKEN = "a-token-of-the-wiki"
+# What LiteLLM does with its configuration when it starts, as far as MCP servers go.
+LOADS = """
+import asyncio, json, os, sys
+from litellm.proxy._experimental.mcp_server.mcp_server_manager import MCPServerManager
+from litellm.proxy.proxy_server import ProxyConfig
+
+async def load():
+    config = await ProxyConfig().get_config(sys.argv[1])
+    manager = MCPServerManager()
+    await manager.load_servers_from_config(config["mcp_servers"], config["litellm_settings"]["mcp_aliases"])
+    found = manager.config_mcp_servers.values()
+    print(json.dumps({s.server_name: [s.alias, s.url, s.transport, s.authentication_token, s.access_groups] for s in found}), flush=True)
+    os._exit(0)  # its background tasks do not end
+
+asyncio.run(load())
+"""
 
 
 class Gateway:
@@ -46,6 +64,10 @@ class Gateway:
 
     def name(self, name: str) -> str:
         return f"{name}_{self.mark}"
+
+    def fetch(self) -> dict[str, str]:
+        """An entry of the preset, with a name and an alias of this test's own."""
+        return {"name": self.name("fetch"), "alias": self.name("web"), "preset": "fetch"}
 
     def secret(self, name: str, **data: str) -> None:
         path = f"/api/v1/namespaces/{self.namespace}/secrets"
@@ -194,7 +216,7 @@ def test_wrong_entries_make_nothing(gateway: Gateway):
     for servers, grants, says in (
         ([{"name": name, "command": "npx -y thing"}], [], f"{ROLE}_servers: '{name}': command: must be one word"),
         ([wanting], [], f"'{name}': secret_env: DSN: namespace {gateway.namespace} has no Secret 'nope' with a key 'url'"),
-        ([{"name": name, "preset": "fetch"}], [{"team_alias": "no such team", "servers": [name]}], "LiteLLM has no team no such team"),
+        ([gateway.fetch()], [{"team_alias": "no such team", "servers": [gateway.name("web")]}], "LiteLLM has no team no such team"),
     ):
         assert says in gateway.fails(servers=servers, grants=grants)
         assert (gateway.objects(), gateway.registered()) == (set(), {})
@@ -203,8 +225,7 @@ def test_wrong_entries_make_nothing(gateway: Gateway):
 @pytest.mark.long
 def test_a_key_of_somebody_elses_is_left_alone(gateway: Gateway):
     gateway.http.post("/key/generate", json={"key_alias": gateway.name("agent")}).raise_for_status()
-    servers = [{"name": gateway.name("x"), "preset": "fetch"}]
-    said = gateway.fails(servers=servers, grants=[{"key_alias": gateway.name("agent"), "servers": [gateway.name("x")]}])
+    said = gateway.fails(servers=[gateway.fetch()], grants=[{"key_alias": gateway.name("agent"), "servers": [gateway.name("web")]}])
     assert gateway.name("agent") in said
     assert (gateway.objects(), gateway.registered()) == (set(), {})
 
@@ -212,9 +233,7 @@ def test_a_key_of_somebody_elses_is_left_alone(gateway: Gateway):
 @pytest.mark.long
 def test_configuration_as_code_is_written_and_grants_wait_for_it(gateway: Gateway):
     name = gateway.name("fetch")
-    said = gateway.fails(
-        mode="config", servers=[{"name": name, "preset": "fetch"}], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}]
-    )
+    said = gateway.fails(mode="config", servers=[gateway.fetch()], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}])
     assert f"LiteLLM's configuration does not have {name} yet, so nothing was granted." in said, said[-3000:]
     written = yaml.safe_load((gateway.folder / "litellm-mcp-servers.yml").read_text())
     assert written["ocp4_workload_litemaas_litellm_config"]["mcp_servers"][name]["transport"] == "http"
@@ -232,9 +251,7 @@ def test_configuration_as_code_is_written_and_grants_wait_for_it(gateway: Gatewa
 @pytest.mark.long
 def test_a_killed_run_is_finished_by_the_next(gateway: Gateway):
     name = gateway.name("fetch")
-    gateway.run(
-        "--syntax-check", servers=[{"name": name, "preset": "fetch"}], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}]
-    )
+    gateway.run("--syntax-check", servers=[gateway.fetch()], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}])
     gateway.playbook.command += ["-e", "@variables.json"]
     gateway.playbook.killed_when(lambda: bool(gateway.values()))
     value = gateway.values()
@@ -254,8 +271,52 @@ def test_a_killed_run_is_finished_by_the_next(gateway: Gateway):
 def test_pods_that_do_not_come_up_are_explained_and_not_registered(gateway: Gateway):
     name = gateway.name("fetch")
     gateway.cluster.kubelet.behave(f"mcp-{name.replace('_', '-')}", "image_pull")
-    said = gateway.fails(servers=[{"name": name, "preset": "fetch"}], wait_timeout=6)
+    said = gateway.fails(servers=[gateway.fetch()], wait_timeout=6)
     assert "the image can't be pulled" in said
     assert gateway.registered() == {}
     assert gateway.succeeds(ACTION="destroy") > 0
     assert gateway.objects() == set()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("how", "come", "go"), [("include_role", "provision", "destroy"), ("import_role", "create", "remove")])
+def test_agnosticd_v1_and_v2(gateway: Gateway, how: str, come: str, go: str):
+    role = {f"ansible.builtin.{how}": {"name": f"rhpds.litemaas.{ROLE}"}, "vars": {"ACTION": "{{ asked }}"}}
+    (gateway.folder / "play.json").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [role]}]))
+    assert gateway.succeeds("-e", f"asked={come}", servers=[gateway.fetch()]) > 0
+    assert yaml.safe_load((gateway.folder / "user-data.yaml").read_text())["litemaas_mcp_gateway_servers"] == [gateway.name("web")]
+    assert gateway.succeeds("-e", f"asked={come}") == 0
+    assert gateway.succeeds("-e", f"asked={go}", servers=[{"name": "no-longer-right"}]) > 0
+    assert (gateway.objects(), gateway.registered()) == (set(), {})
+
+
+@pytest.mark.long
+def test_after_litellm_is_gone_all_goes(gateway: Gateway):
+    name = gateway.name("fetch")
+    gateway.succeeds(servers=[gateway.fetch()], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}])
+    assert gateway.succeeds(ACTION="destroy", litellm_api_url="") > 0
+    assert gateway.objects() == set()
+
+
+@pytest.mark.long
+def test_litellm_loads_the_configuration_that_is_written(gateway: Gateway):
+    """By LiteLLM's own code, in the stack's environment."""
+    gateway.secret("wiki", WIKI_TOKEN=TOKEN)
+    auth = {"auth_type": "bearer_token", "auth_secret": {"secret": "wiki", "key": "WIKI_TOKEN"}}
+    servers = [{"preset": "filesystem"}, {"name": "wiki", "url": "https://wiki.example.com/mcp", "access_groups": ["docs"], **auth}]
+    gateway.succeeds(mode="config", servers=servers)
+    written = yaml.safe_load((gateway.folder / "litellm-mcp-servers.yml").read_text())
+    (gateway.folder / "config.yaml").write_text(yaml.safe_dump(written["ocp4_workload_litemaas_litellm_config"]))
+    python = Path(f"/proc/{gateway.stack.pids['litellm']}/cmdline").read_bytes().split(b"\0")[0].decode()
+    done = subprocess.run(
+        [python, "-c", LOADS, str(gateway.folder / "config.yaml")],
+        env={"PATH": os.environ["PATH"], "WIKI_TOKEN": TOKEN, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert loaded == {
+        "filesystem": ["fs", f"http://mcp-filesystem.{gateway.namespace}.svc:8080/mcp", "http", None, None],
+        "wiki": [None, "https://wiki.example.com/mcp", "http", TOKEN, ["docs"]],
+    }

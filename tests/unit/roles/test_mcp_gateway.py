@@ -65,7 +65,7 @@ def role(servers: list[Any] = (), grants: list[Any] = (), *, openshift: bool = T
         "namespace": {},
         "litellm": secret(LITELLM_MASTER_KEY=MASTER),
         "domain": {"spec": {"domain": "apps.example.com"}},
-        **dict.fromkeys(("keys", "record", "Route", "ServiceAccount", "Service", "Deployment", "NetworkPolicy")),
+        **dict.fromkeys(("keys", "record", "gateway", "Route", "ServiceAccount", "Service", "Deployment", "NetworkPolicy")),
         **{f"secret {name}": secret(**data) for name, data in SECRETS.items()},
         **(found or {}),
     }
@@ -250,6 +250,17 @@ def test_what_is_taken_out_is_removed_from_litellm_and_the_cluster():
     gone = role([{"preset": "fetch"}], found=there, ocp4_workload_litemaas_remove=True)
     assert {each["metadata"]["name"] for each in gone.value(f"_{NAME}_removable")} == {"mcp-maps", "mcp-fetch", "litemaas-mcp-gateway"}
     assert gone.value(f"_{NAME}_plan")["servers"] == []
+
+
+def test_a_litellm_that_is_gone_is_not_asked_to_forget():
+    record = {"record": secret(record="{}")}
+    running = {"gateway": {"items": [{"metadata": {"name": "litellm"}}]}}
+    assert role(found=record | running).value(f"_{NAME}_made")
+    assert role(found=record, litellm_api_url="https://litellm.example.com").value(f"_{NAME}_made")
+    assert not role(found=record).value(f"_{NAME}_made")
+    assert not role(found=running).value(f"_{NAME}_made")
+    asked = role(litellm_labels={"app": "litellm", "tier": "a b"}).value(f"_{NAME}_paths.gateway")
+    assert asked == "/apis/apps/v1/namespaces/litemaas/deployments?labelSelector=app%3Dlitellm%2Ctier%3Da%20b"
 
 
 def test_nothing_wanted_is_nothing_done():
