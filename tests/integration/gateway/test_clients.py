@@ -78,9 +78,10 @@ def test_files_are_written_once_kept_private_and_merged(home: Home):
     (home.folder / ".codex").mkdir()
     (home.folder / ".codex/config.toml").write_text(f'secret = "{secret}"\n')
     (home.folder / ".claude.json").write_text(json.dumps({"oauth": secret, "mcpServers": {"mine": {"command": "mine"}}}))
-    code, said = home.playbook("-e", "litemaas_write=true", "--check")
-    assert (code, secret in said) == (0, False)
-    assert not (home.folder / "open-webui.env").exists()
+    before = (home.folder / ".claude.json").read_text()
+    code, said = home.playbook("-e", "litemaas_write=true", "-e", "litemaas_clients=claude_code", "--check")
+    assert (code, "changed=1" in said, secret in said) == (0, True, False)
+    assert (home.folder / ".claude.json").read_text() == before
     assert home.write() > 0
     assert home.write() == 0
     for file in FILES:

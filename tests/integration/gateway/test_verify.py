@@ -168,7 +168,7 @@ def play(behind: Behind, folder: Path, *servers: dict[str, Any], **environment: 
 
 def test_the_playbook_ends_with_a_table_and_a_report(behind: Behind, files: dict[str, Any], tmp_path: Path):
     keys = {"LITELLM_DENIED_API_KEY": behind.denied, "LITELLM_ADMIN_API_KEY": behind.stack.litellm_master_key}
-    code, said, report = play(behind, tmp_path, files, **keys)
+    code, said, report = play(behind, tmp_path, *behind.servers, **keys)
     assert (code, report["ok"], report["litellm_version"]) == (0, True, behind.stack.litellm_version), said
     assert re.search(rf"ok   discovery     {files['alias']} .*is one of", said)
     assert "changed=0" in said
