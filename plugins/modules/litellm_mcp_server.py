@@ -314,7 +314,7 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.models import HIDDE
 from ansible_collections.rhpds.litemaas.plugins.module_utils.resource import PRESENCE, Resource
 
 RELOAD = 40  # seconds until every LiteLLM process has read its database again; they do it each 30 s
-SHORT = 6  # characters
+SHORT = 6  # characters: a secret below that would be found in too much else
 # What LiteLLM 1.81 sets back when an update leaves it out.
 FORGOTTEN = ("alias", "server_url", "transport", "command", "args", "env", "mcp_access_groups", "allow_all_keys")
 
@@ -500,7 +500,7 @@ def described(parameters: list[dict[str, Any]], client: Client) -> list[Server]:
         try:
             servers.append(Server(client, each, listing, grants))
         except LiteLLMError as error:
-            raise LiteLLMError(f"servers, entry {number} ({each['server_name'] or each['server_id']}): {error}") from None
+            raise LiteLLMError(f"servers, entry {number} ({each['server_name'] or each['server_id'] or 'without a name'}): {error}") from None
     labels = [server.label for server in servers]
     for server in servers:
         server.place = f"servers, {server.label}: "
