@@ -217,8 +217,7 @@ UNSEEN = "This LiteLLM does not tell in a chat what it executed"
 NO_RESULT = ("Error executing tool:", "Tool call failed:", "Tool call blocked:")
 DEAD = re.compile(r"/(?:mcp/(?:tools|invoke)|v1/tools)\b")
 NOT_EXECUTED = re.compile(r"""["']?tools["']?\s*[:=]\s*["']auto["']|["']type["']\s*:\s*["']function["']""")
-
-
+# What is checked of a server whose tool the key finds.
 USES = ("call", "unknown_tool", "failing_tool", "chat", "responses")
 
 
