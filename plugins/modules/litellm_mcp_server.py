@@ -500,7 +500,8 @@ def described(parameters: list[dict[str, Any]], client: Client) -> list[Server]:
         try:
             servers.append(Server(client, each, listing, grants))
         except LiteLLMError as error:
-            raise LiteLLMError(f"servers, entry {number} ({each['server_name'] or each['server_id'] or 'without a name'}): {error}") from None
+            name = each["server_name"] or each["server_id"] or "without a name"
+            raise LiteLLMError(f"servers, entry {number} ({name}): {error}") from None
     labels = [server.label for server in servers]
     for server in servers:
         server.place = f"servers, {server.label}: "
