@@ -56,7 +56,11 @@ _value:
 SERVERS = "ocp4_workload_litemaas_mcp_gateway_servers"
 GRANTS = "ocp4_workload_litemaas_mcp_gateway_grants"
 
-TEXT, LIST, MAPPING, NUMBER, FLAG = (str, "a text"), (list, "a list"), (dict, "a mapping"), (int, "a whole number"), (bool, "true or false")
+TEXT = (str, "a text")
+LIST = (list, "a list")
+MAPPING = (dict, "a mapping")
+NUMBER = (int, "a whole number")
+FLAG = (bool, "true or false")
 SOURCES = ("url", "image", "command")
 # What is only of a pod.
 POD = {
@@ -281,7 +285,7 @@ def _text(value: Any) -> str:
 
 
 def _doubles(servers: list[dict[str, Any]]) -> Iterator[str]:
-    names = [name for server in servers for name in {server["name"], server["alias"]}]
+    names = [name for server in servers for name in sorted({server["name"], server["alias"]})]
     for name in _repeated(names):
         yield f"{SERVERS}: {name!r}: is the name or alias of several entries. Give each a name and an alias of its own."
 
