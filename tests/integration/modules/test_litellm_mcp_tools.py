@@ -36,7 +36,7 @@ def gateway(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         urls = {
             "fs": running.enter_context(filesystem_server(folder)).url,
             "web": running.enter_context(fetch_server()).url,
-            "pg": running.enter_context(postgres_server(stack.database_readonly_url)).url,
+            "pg": running.enter_context(postgres_server(stack.database_url)).url,
             "own": stack.mcp_url,
         }
         headers = {"own": {"Authorization": f"Bearer {stack.mcp_token}"}}
