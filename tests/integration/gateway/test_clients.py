@@ -102,6 +102,8 @@ def test_it_prints_by_default_and_says_what_it_lacks(home: Home):
     assert [file for file in FILES if (home.folder / file).exists()] == []
     code, said = home.playbook("-e", "litemaas_write=true", "-e", "litemaas_clients=open_webui", LITELLM_API_KEY=None)
     assert (code, "set the environment variables LITELLM_API_KEY and LITEMAAS_MCP_API_KEY" in said) == (2, True)
+    code, said = home.playbook("-e", "litemaas_write=true", "-e", "litemaas_clients=codex,emacs")
+    assert (code, "litemaas_clients: emacs has no file. Files can be written for claude_code, codex," in said) == (2, True)
     code, said = home.playbook(LITELLM_API_URL=None, LITEMAAS_MCP_URL=None)
     assert (code, "Set the environment variable LITELLM_API_URL" in said) == (2, True)
 
