@@ -28,7 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # What runs beside the rest when two processes share the work (-n 2): it has no stack, or does not disturb who counts in the stack.
-BESIDE = ("tests/unit/", "tests/integration/stack/", "tests/integration/cluster/")
+CLUSTER = ("k8s_create", "kubernetes_core", "rollout", "stack_role", "stand_in")
+BESIDE = ("tests/unit/", "tests/integration/stack/", *(f"tests/integration/cluster/test_{name}.py" for name in CLUSTER))
 
 
 class Shares(LoadScopeScheduling):
