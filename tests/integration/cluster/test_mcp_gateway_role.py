@@ -126,6 +126,8 @@ class Gateway:
     def make_team(self) -> str:
         team = self.http.post("/team/new", json={"team_alias": self.name("team")}).raise_for_status().json()
         self.team_id = team["team_id"]
+        member = self.http.post("/key/generate", json={"team_id": self.team_id, "key_alias": self.name("member")}).raise_for_status().json()
+        self.member = member["key"]
         return team["team_alias"]
 
     def team_permission(self) -> dict[str, Any]:
@@ -148,66 +150,90 @@ def pod(name: str) -> set[str]:
     return {f"{kind}/mcp-{name.replace('_', '-')}" for kind in ("serviceaccounts", "services", "deployments", "networkpolicies")}
 
 
-def test_provision_again_change_remove_an_entry_destroy_and_again(gateway: Gateway, tmp_path: Path):
-    files = tmp_path / "files"
-    files.mkdir()
-    (files / "note.txt").write_text("read through the gateway")
-    gateway.secret("wiki", token=TOKEN)
-    memory, files_name, wiki = gateway.name("memory"), gateway.name("files"), gateway.name("wiki")
-    agent = gateway.name("agent")
-    team = gateway.make_team()
-    with filesystem_server(files) as real:
-        servers = [
-            {"name": memory, "preset": "memory", "alias": gateway.name("mem")},
-            {"name": files_name, "url": real.url, "access_groups": [gateway.name("group")]},
-            {
-                "name": wiki,
-                "url": "http://127.0.0.1:9/mcp",
-                "auth_type": "bearer_token",
-                "auth_secret": {"secret": "wiki", "key": "token"},
-            },
+class Wanted:
+    """A server in a pod, one that really runs behind the bridge, and one with a secret; a key for two tools, and a team."""
+
+    def __init__(self, gateway: Gateway, url: str) -> None:
+        gateway.secret("wiki", token=TOKEN)
+        self.memory, self.files, self.wiki, self.group = (gateway.name(name) for name in ("memory", "files", "wiki", "group"))
+        self.agent, self.team = gateway.name("agent"), gateway.make_team()
+        auth = {"auth_type": "bearer_token", "auth_secret": {"secret": "wiki", "key": "token"}}
+        self.servers = [
+            {"name": self.memory, "preset": "memory", "alias": gateway.name("mem")},
+            {"name": self.files, "url": url, "access_groups": [self.group]},
+            {"name": self.wiki, "url": "http://127.0.0.1:9/mcp", **auth},
         ]
-        grants = [
-            {"key_alias": agent, "tools": {files_name: ["read_text_file", "list_directory"]}},
-            {"team_alias": team, "access_groups": [gateway.name("group")], "servers": [memory]},
+        self.grants = [
+            {"key_alias": self.agent, "tools": {self.files: ["read_text_file", "list_directory"]}},
+            {"team_alias": self.team, "access_groups": [self.group], "servers": [self.memory]},
         ]
-        assert gateway.succeeds("--check", servers=servers, grants=grants) > 0
-        assert (gateway.objects(), gateway.registered()) == (set(), {})
 
-        assert gateway.succeeds() > 0
-        made = pod(memory) | {"secrets/litemaas-mcp-gateway", "secrets/litemaas-mcp-gateway-keys"}
-        assert gateway.objects() == made
-        assert set(gateway.registered()) == {memory, files_name, wiki}
-        assert gateway.registered()[memory]["url"] == f"http://mcp-{memory.replace('_', '-')}.{gateway.namespace}.svc:8080/mcp"
-        value = gateway.values()[agent]
-        assert gateway.tools(value) == {f"{files_name}-read_text_file", f"{files_name}-list_directory"}
-        called = run_module(
-            "litellm_mcp_tool_call",
-            url=gateway.stack.litellm_url,
-            api_key=value,
-            name=f"{files_name}-read_text_file",
-            arguments={"path": str(files / "note.txt")},
-        )
-        assert "read through the gateway" in json.dumps(called["content"])
-        assert gateway.team_permission()["mcp_access_groups"] == [gateway.name("group")]
-        assert f"The key {agent} reaches {files_name} (read_text_file, list_directory)." in gateway.said
 
-        assert gateway.succeeds() == 0
-        assert gateway.values() == {agent: value}
+@pytest.fixture(scope="module")
+def note(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("files") / "note.txt"
+    file.write_text("read through the gateway")
+    return file
 
-        grants[0] = {"key_alias": agent, "servers": [files_name]}
-        gateway.secret("wiki", token=TOKEN + "-rotated")
-        assert gateway.succeeds("--diff", servers=servers[1:], grants=grants[:1]) > 0
-        assert gateway.objects() == {"secrets/litemaas-mcp-gateway", "secrets/litemaas-mcp-gateway-keys"}
-        assert set(gateway.registered()) == {files_name, wiki}
-        assert f"{files_name}-write_file" in gateway.tools(value)
-        assert not any(gateway.team_permission().get(part) for part in ("mcp_servers", "mcp_access_groups", "mcp_tool_permissions"))
-        assert gateway.succeeds() == 0
 
-        assert gateway.succeeds(ACTION="destroy") > 0
-        assert (gateway.objects(), gateway.registered(), gateway.values()) == (set(), {}, {})
-        assert gateway.http.get("/key/list", params={"key_alias": agent}).json()["keys"] == []
-        assert gateway.succeeds(ACTION="destroy") == 0
+@pytest.fixture(scope="module")
+def files_url(note: Path) -> Iterator[str]:
+    with filesystem_server(note.parent) as server:
+        yield server.url
+
+
+SECRETS = {"secrets/litemaas-mcp-gateway", "secrets/litemaas-mcp-gateway-keys"}
+
+
+def test_provision_again_destroy_and_again(gateway: Gateway, files_url: str, note: Path):
+    want = Wanted(gateway, files_url)
+    assert gateway.succeeds("--check", servers=want.servers, grants=want.grants) > 0
+    assert (gateway.objects(), gateway.registered()) == (set(), {})
+
+    assert gateway.succeeds() > 0
+    assert gateway.objects() == pod(want.memory) | SECRETS
+    assert set(gateway.registered()) == {want.memory, want.files, want.wiki}
+    assert gateway.registered()[want.memory]["url"] == f"http://mcp-{want.memory.replace('_', '-')}.{gateway.namespace}.svc:8080/mcp"
+    value = gateway.values()[want.agent]
+    assert gateway.tools(value) == {f"{want.files}-read_text_file", f"{want.files}-list_directory"}
+    connection = {"url": gateway.stack.litellm_url, "api_key": value}
+    called = run_module("litellm_mcp_tool_call", **connection, name=f"{want.files}-read_text_file", arguments={"path": str(note)})
+    assert "read through the gateway" in json.dumps(called["content"])
+    assert f"{want.files}-write_file" in gateway.tools(gateway.member)
+    assert f"The key {want.agent} reaches {want.files} (read_text_file, list_directory)." in gateway.said
+
+    assert gateway.succeeds() == 0
+    assert gateway.values() == {want.agent: value}
+
+    assert gateway.succeeds(ACTION="destroy") > 0
+    assert (gateway.objects(), gateway.registered(), gateway.values()) == (set(), {}, {})
+    assert gateway.http.get("/key/list", params={"key_alias": want.agent}).json()["keys"] == []
+    assert gateway.succeeds(ACTION="destroy") == 0
+
+
+@pytest.mark.long
+def test_what_changes_is_changed_and_what_is_taken_out_goes(gateway: Gateway, files_url: str):
+    want = Wanted(gateway, files_url)
+    gateway.succeeds(servers=want.servers, grants=want.grants)
+    value = gateway.values()[want.agent]
+    assert gateway.team_permission()["mcp_access_groups"] == [want.group]
+
+    gateway.secret("wiki", token=TOKEN + "-rotated")
+    assert gateway.succeeds("--diff", servers=want.servers[1:], grants=[{"key_alias": want.agent, "servers": [want.files]}]) > 0
+    assert gateway.objects() == SECRETS
+    assert set(gateway.registered()) == {want.files, want.wiki}
+    assert f"{want.files}-write_file" in gateway.tools(value)
+    assert not any(gateway.team_permission().get(part) for part in ("mcp_servers", "mcp_access_groups", "mcp_tool_permissions"))
+    assert not any(tool.startswith(want.files) for tool in gateway.tools(gateway.member))
+    assert gateway.succeeds() == 0
+
+    other = gateway.name("other")
+    assert gateway.succeeds(grants=[{"key_alias": other, "servers": [want.wiki]}]) > 0
+    assert set(gateway.values()) == {other}
+    assert gateway.succeeds(grants=[]) > 0
+    assert gateway.values() == {}
+    assert gateway.http.get("/key/list", params={"key_alias": other}).json()["keys"] == []
+    assert gateway.succeeds() == 0
 
 
 def test_wrong_entries_make_nothing(gateway: Gateway):
