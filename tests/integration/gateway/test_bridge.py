@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -96,13 +97,14 @@ def test_a_preset_from_npm_answers_many_at_once_without_a_shell(files: Path):
 def test_when_the_server_dies_calls_are_answered_and_the_container_ends(files: Path):
     with pod({"preset": "filesystem"}, {"/data": str(files)}) as server:
         ready(server)
-        guard, child, *_ = descendants(server.process.pid)
+        guard, *_, child = descendants(server.process.pid)  # between them, what starts Node.js
         assert "--guard" in Path(f"/proc/{guard}/cmdline").read_text()
-        os.kill(child, signal.SIGSTOP)  # the call is under way
-        with ThreadPoolExecutor(1) as pool:
+        os.kill(child, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool, open(f"/proc/{child}/fd/0", "rb") as pipe:
             under_way = pool.submit(ask, server, "tools/list")
+            eventually(lambda: select.select([pipe], [], [], 0)[0], "the call reaches the server", timeout=10)
             os.kill(child, signal.SIGKILL)
-            assert "error" in under_way.result(timeout=10) or "result" in under_way.result()
+            assert "error" in under_way.result(timeout=10)
         assert server.process.wait(timeout=20) != 0
         assert "mcp-bridge: mcp-server-filesystem has ended with exit code" in server.output
 
