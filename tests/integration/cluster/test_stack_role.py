@@ -528,17 +528,22 @@ def test_the_mcp_server_comes_and_goes_with_the_stack(deployer: Deployer, stack:
 @pytest.mark.long
 @pytest.mark.timeout(1200)  # thirty runs
 def test_a_run_that_is_killed_anywhere_is_finished_by_the_next(deployer: Deployer):
+    def progress() -> float:
+        """By requests, where they can be seen: how long a run takes depends on what else the machine does."""
+        requests = deployer.cluster.requests
+        return time.monotonic() if requests is None else len(requests)
+
     dice = random.Random(4)
-    begun = time.monotonic()
+    begun = progress()
     deployer.succeeds()
-    whole = time.monotonic() - begun
+    whole = progress() - begun
     deployer.succeeds(ACTION="destroy", remove_data=True)
     for _ in range(10):
         deployer.namespace = deployer.cluster.new_namespace()
         deployer.variables[f"{ROLE}_namespace"] = deployer.namespace
         deployer.write()
-        ends = time.monotonic() + dice.uniform(0.2, 0.95) * whole
-        deployer.playbook.killed_when(lambda ends=ends: time.monotonic() > ends)
+        ends = progress() + dice.uniform(0.1, 0.9) * whole
+        deployer.playbook.killed_when(lambda ends=ends: progress() > ends)
         before = deployer.secrets()
         deployer.succeeds()
         after = deployer.secrets()
