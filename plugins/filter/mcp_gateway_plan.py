@@ -36,6 +36,11 @@ options:
     description: The namespace of the pods.
     type: str
     required: true
+  mode:
+    description: How LiteLLM learns of the servers. With V(config) the keys of their Secrets become variables of LiteLLM's pods.
+    type: str
+    choices: [api, config]
+    default: api
 """
 
 EXAMPLES = r"""
@@ -111,10 +116,14 @@ BRIDGE_PORT = 8080
 NO_MODELS = "no-default-models"  # LiteLLM takes an empty list for all models
 
 
-def mcp_gateway_plan(entries: list[Any], presets: dict[str, Any], namespace: str, grants: list[Any] | None = None) -> dict[str, Any]:
+def mcp_gateway_plan(
+    entries: list[Any], presets: dict[str, Any], namespace: str, grants: list[Any] | None = None, mode: str = "api"
+) -> dict[str, Any]:
     faults: list[str] = []
     servers = [server for entry in entries for server in [_server(entry, presets, namespace, faults)] if server]
     faults += _doubles(servers)
+    if mode == "config":
+        faults += _wrong_variables(servers)
     wanted = [grant for grant in grants or [] if _grant_stands(grant, servers, len(servers) == len(entries), faults)]
     aliases = [grant[kind] for kind in ("key_alias", "team_alias") for grant in wanted if kind in grant]
     faults += [f"{GRANTS}: {alias!r} has several entries. Make one of them." for alias in _repeated(aliases)]
@@ -299,6 +308,23 @@ def _secrets(server: dict[str, Any]) -> Iterator[dict[str, str]]:
         yield {"server": server["name"], "field": f"secret_env: {name}", **reference}
     if "auth_secret" in server:
         yield {"server": server["name"], "field": "auth_secret", **server["auth_secret"]}
+
+
+def _wrong_variables(servers: list[dict[str, Any]]) -> Iterator[str]:
+    """Say which Secrets' keys can't be variables of LiteLLM's pods: of two of one name it would see one, and give it to both servers."""
+    first: dict[str, dict[str, Any]] = {}
+    for server in servers:
+        if "auth_secret" not in server:
+            continue
+        place, key = f"{SERVERS}: {server['name']!r}: auth_secret", server["auth_secret"]["key"]
+        other = first.setdefault(key, server)
+        if not VARIABLE.match(key):
+            yield f"{place}: {key!r} can't be the name of a variable, as mode config makes it one. Give the Secret a key such as TOKEN."
+        elif other["auth_secret"]["secret"] != server["auth_secret"]["secret"]:
+            yield (
+                f"{place}: {key!r} is a key of the Secret of {other['name']!r} too, and mode config makes one variable of both. "
+                f"Give each Secret a key of its own, such as {server['name'].upper()}_TOKEN."
+            )
 
 
 def _config(servers: list[dict[str, Any]]) -> dict[str, Any]:

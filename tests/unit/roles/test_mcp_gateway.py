@@ -292,6 +292,24 @@ def test_configuration_as_code_has_aliases_and_no_secret():
     assert stack.value("_ocp4_workload_litemaas_bare_secrets") == []
 
 
+def test_configuration_as_code_has_a_variable_for_each_secret():
+    def faults(mode: str, **references: tuple[str, str]) -> list[str]:
+        entries = [
+            {"name": name, "url": "http://a/mcp", "auth_type": "api_key", "auth_secret": {"secret": of, "key": key}}
+            for name, (of, key) in references.items()
+        ]
+        return plan(entries, mode=mode)["faults"]
+
+    (fault,) = faults("config", wiki=("wiki", "token"), repo=("gh", "token"))
+    assert fault.startswith(f"{NAME}_servers: 'repo': auth_secret: 'token' is a key of the Secret of 'wiki' too")
+    assert fault.endswith("Give each Secret a key of its own, such as REPO_TOKEN.")
+    (fault,) = faults("config", wiki=("wiki", "the-token"))
+    assert fault.startswith(f"{NAME}_servers: 'wiki': auth_secret: 'the-token' can't be the name of a variable")
+    assert faults("config", wiki=("one", "token"), repo=("one", "token")) == []
+    assert faults("config", wiki=("wiki", "WIKI_TOKEN"), repo=("gh", "token")) == []
+    assert faults("api", wiki=("wiki", "the-token"), repo=("gh", "the-token")) == []
+
+
 def test_grants_are_told_by_id_and_in_words():
     grants = [
         {"key_alias": "agent", "servers": ["fs"], "tools": {"wiki": ["search", "read"]}, "models": ["granite"], "max_budget": 5},
