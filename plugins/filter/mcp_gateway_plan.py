@@ -401,7 +401,7 @@ def _grant(grant: dict[str, Any], servers: list[dict[str, Any]]) -> dict[str, An
 def _key(grant: dict[str, Any]) -> dict[str, Any]:
     """Return the key as litellm_keys takes it, but for its value and permissions. Without models it may use none."""
     given = {field: grant[field] for field in ("key_alias", *GRANT_LIMITS) if field in grant}
-    return {"models": [NO_MODELS], **given}
+    return {**given, "models": given.get("models") or [NO_MODELS]}
 
 
 class FilterModule:

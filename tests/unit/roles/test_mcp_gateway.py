@@ -331,6 +331,11 @@ def test_grants_are_told_by_id_and_in_words():
     ]
 
 
+def test_an_empty_list_of_models_is_no_model():
+    (grant,) = plan([FETCH], [{"key_alias": "agent", "servers": ["web"], "models": []}])["grants"]
+    assert grant["key"]["models"] == ["no-default-models"]
+
+
 def test_a_key_may_use_no_model_unless_it_is_said_and_has_a_value_that_stays():
     grants = [{"key_alias": "agent", "servers": ["web"]}, {"key_alias": "other", "servers": ["web"]}]
     first = role([{"preset": "fetch"}], grants, found={"keys": secret(agent="sk-kept")})
