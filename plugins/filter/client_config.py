@@ -122,7 +122,7 @@ def claude_code_command(servers, current):
 
 
 def codex(servers, current):
-    if re.search(r"^\s*mcp_servers\s*[.=]", current, re.MULTILINE):
+    if re.search(r"^\s*mcp_servers\s*[.=]|^[ \t]*\[[ \t]*mcp_servers[ \t]*\]", current, re.MULTILINE):
         raise AnsibleFilterError("client_config: the file has mcp_servers otherwise than as [mcp_servers.name] tables. Make them tables.")
     for server in servers:
         current = in_table(current, server["name"], {"url": server["url"], "bearer_token_env_var": server["key_variable"]})
@@ -192,7 +192,7 @@ def vscode(servers, current):
         }
         for server in servers
     }
-    there = {each.get("id") for each in parsed(current, "the file").get("inputs") or []} if current.strip() else set()
+    there = {each.get("id") for each in json_object(current).get("inputs") or []}
     asked = list(dict.fromkeys(server["key_variable"] for server in servers))
     prompt = {"type": "promptString", "password": True}
     inputs = [{**prompt, "id": each, "description": f"The key {each}"} for each in asked if each not in there]
@@ -203,11 +203,16 @@ CLIENTS = {each.__name__: each for each in (claude_code, claude_code_command, co
 
 
 def in_json(current, wanted):
-    have = parsed(current, "the file") if current.strip() else {}
-    if not isinstance(have, dict):
-        raise AnsibleFilterError("client_config: the file is no JSON object.")
+    have = json_object(current)
     result = merged(have, wanted)
     return current if result == have and current.strip() else json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+
+
+def json_object(text):
+    have = parsed(text, "the file") if text.strip() else {}
+    if not isinstance(have, dict):
+        raise AnsibleFilterError("client_config: the file is no JSON object.")
+    return have
 
 
 def parsed(text, what):
@@ -222,7 +227,7 @@ def parsed(text, what):
 
 def merged(have, wanted):
     """What is wanted in what is there; lists get what they lack. A server that was a command is replaced as a whole."""
-    if isinstance(have, dict) and isinstance(wanted, dict) and "command" not in have:
+    if isinstance(have, dict) and isinstance(wanted, dict) and not isinstance(have.get("command"), str):
         return {**have, **{name: merged(have[name], value) if name in have else value for name, value in wanted.items()}}
     if isinstance(have, list) and isinstance(wanted, list):
         return have + [each for each in wanted if each not in have]

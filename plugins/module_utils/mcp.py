@@ -119,7 +119,8 @@ class McpSession:
             raise LiteLLMError(f"LiteLLM ended its answer to {method} at {self._path} before the result. See its log.")
         if "error" in message:
             error = message["error"]
-            raise LiteLLMError(f"LiteLLM answered {method} at {self._path} with an error: {self._client.plain(str(error.get('message')))}")
+            text = self._client.plain(str(error.get("message")))
+            raise LiteLLMError(f"LiteLLM answered {method} at {self._path} with an error: {text}", 200)
         return message.get("result") or {}
 
     def _post(self, message: dict[str, Any]) -> dict[str, Any] | None:

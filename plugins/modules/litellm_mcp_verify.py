@@ -215,7 +215,8 @@ REMEDIES = {
 UNSEEN = "This LiteLLM does not tell in a chat what it executed"
 # How the gateway words, as a tool's result, that there is none.
 NO_RESULT = ("Error executing tool:", "Tool call failed:", "Tool call blocked:")
-DEAD = re.compile(r"/(?:mcp/(?:tools|invoke)|v1/tools)\b")
+# In an address, not in a folder's path.
+DEAD = re.compile(r"(?:https?://|\$\{?\w+\}?)[^\s\"'\\]*?(/(?:mcp/(?:tools|invoke)|v1/tools))(?![\w-])")
 NOT_EXECUTED = re.compile(r"""["']?tools["']?\s*[:=]\s*["']auto["']|["']type["']\s*:\s*["']function["']""")
 # What is checked of a server whose tool the key finds.
 USES = ("call", "unknown_tool", "failing_tool", "chat", "responses")
@@ -256,7 +257,9 @@ class Gateway:
             try:
                 known = list_servers(self.admin)
             except LiteLLMError as error:
-                raise LiteLLMError(f"admin_{error}", error.status) from None  # what it says of api_key is true of this key
+                if str(error).startswith("api_key:"):
+                    raise LiteLLMError(f"admin_{error}", error.status) from None
+                self.refusal = self.refusal or fault_of(error)
         self.entries = {prefix_of(server): server for server in known}
 
     def health(self, server: dict[str, Any]) -> str:
@@ -264,10 +267,10 @@ class Gateway:
         entry = self.entries.get(alias)
         if "-" in alias:
             raise Fault(f"The alias {alias} holds a '-'.", "dash_in_name")
-        if entry is None and self.admin:
-            raise Fault(f"LiteLLM has no MCP server {alias}.", "not_registered")
         if entry is None and self.refusal:
             raise self.refusal
+        if entry is None and self.admin:
+            raise Fault(f"LiteLLM has no MCP server {alias}.", "not_registered")
         if entry is None:
             raise Fault(f"LiteLLM shows the key no MCP server {alias}; whether there is one, admin_api_key would tell.", "no_permission")
         client = self.admin or self.client
@@ -276,7 +279,9 @@ class Gateway:
         if status in ("healthy", "reachable"):
             return f"{status}, transport {entry['transport']}"
         error = self._error(entry)
-        if entry["transport"] == "stdio" and ("LITELLM_ENABLE_MCP_STDIO" in error or not error):
+        if entry["transport"] == "stdio" and (
+            "LITELLM_ENABLE_MCP_STDIO" in error or (not error and "is_config" in entry)  # 1.81 has no such switch
+        ):
             raise Fault("The server's transport is stdio, and LiteLLM does not start it.", "stdio_off")
         if status == "unknown" and not error:
             raise Unchecked(f"LiteLLM does not check a server whose auth_type is {entry.get('auth_type')}.")
@@ -345,7 +350,7 @@ class Gateway:
         try:
             result = self._call(name, arguments)
         except LiteLLMError as error:
-            if error.status in (401, 403) or (error.status or 0) >= 500:
+            if error.status is None or error.status in (401, 403) or error.status >= 500:  # no answer is no report
                 raise
             return str(error)
         if not result.get("isError"):
@@ -411,21 +416,28 @@ class Gateway:
         if self.other is None:
             raise Unchecked("There is no denied_api_key.")
         try:
-            list_servers(self.other)
+            known = {prefix_of(each) for each in list_servers(self.other)}
+        except LiteLLMError as error:
+            if error.status != 403:
+                raise Fault(f"denied_api_key can't be used, so that it is refused proves nothing: {error}", "bad_key") from None
+            known = set()
+        try:
             found = [tool for tool in catalogue(self.other) if tool["server"] == server["alias"]]
         except LiteLLMError as error:
-            if error.status == 401:
-                raise Fault("LiteLLM does not know denied_api_key: that it is refused proves nothing.", "bad_key") from None
+            if error.status is None or error.status >= 500:
+                raise
             found = []
         if found:
             raise Fault(f"denied_api_key finds {len(found)} tools of {server['alias']}.", "too_much_permission")
+        if server["alias"] in known:  # it may be granted, and the server be down
+            raise Unchecked(f"LiteLLM lists {server['alias']} for denied_api_key, and no tool of it.")
         if self.dry:
             return "finds no tool"
         try:
             if not self._call(name_of(server), server["arguments"], self.other).get("isError"):
                 raise Fault(f"denied_api_key can call {name_of(server)}.", "too_much_permission")
         except LiteLLMError as error:
-            if (error.status or 0) >= 500:
+            if error.status is None or error.status >= 500:
                 raise
         try:
             answer = self._ask("/v1/responses", {"input": question([server])}, [server], self.other)
@@ -457,7 +469,7 @@ def fault_of(error: LiteLLMError) -> Fault:
     return Fault(str(error), {401: "bad_key", 403: "no_permission"}.get(error.status or 0, "gateway"))
 
 
-def clients(files: list[str]) -> str:
+def clients(files: list[str], aliases: list[str]) -> str:
     """See that no file names an address that LiteLLM does not have, nor tools that it does not execute."""
     there = [path for path in files if os.path.isfile(path)]
     if not there:
@@ -469,8 +481,9 @@ def clients(files: list[str]) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise LiteLLMError(f"client_files: {path} can't be read ({error.__class__.__name__}).") from error
         for number, line in enumerate(lines, 1):
-            if found := DEAD.search(line):
-                raise Fault(f"{path}, line {number}: LiteLLM has no {found[0]}.", "dead_endpoint")
+            found = DEAD.search(line)
+            if found and found[1].rpartition("/")[2] not in aliases:
+                raise Fault(f"{path}, line {number}: LiteLLM has no {found[1]}.", "dead_endpoint")
             if NOT_EXECUTED.search(line):
                 raise Fault(f"{path}, line {number}: tools that LiteLLM does not execute.", "function_tools", alias="<alias>")
     return f"nothing wrong in {', '.join(there)}"
@@ -507,7 +520,7 @@ def read(client: Client, parameters: dict[str, Any]) -> dict[str, Any]:
         usable += [server] if found else []
     if len(usable) > 1:
         check("two_servers", gateway.chat, *usable[:2])
-    check("clients", lambda: clients(parameters["client_files"]))
+    check("clients", lambda: clients(parameters["client_files"], aliases))
     return {
         "ok": all(each["ok"] is not False for each in checks),
         "checks": checks,

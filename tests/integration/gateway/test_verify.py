@@ -93,6 +93,12 @@ def causes(done: dict[str, Any]) -> dict[str, str]:
     return {each["check"]: each["cause"] for each in done["checks"] if each["ok"] is False}
 
 
+def answer(asked: Any) -> tuple[int, dict[str, str]]:
+    if "slow" in asked.path:
+        time.sleep(12)
+    return 200, {"page": "of the stub"}
+
+
 @pytest.fixture(scope="module")
 def behind(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     """Four real servers: files, pages and PostgreSQL over the bridge, and our own."""
@@ -101,7 +107,7 @@ def behind(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
     with ExitStack() as running:
         behind = Behind(stack)
         running.callback(behind.clean)
-        page = running.enter_context(HttpStandIn(lambda asked: (200, {"page": "of the stub"})))
+        page = running.enter_context(HttpStandIn(answer))
         files, pages, database = (
             running.enter_context(server) for server in (filesystem_server(folder), fetch_server(), postgres_server(stack.database_url))
         )
@@ -200,8 +206,10 @@ def seen(done: dict[str, Any], check: str) -> str:
 
 def test_a_server_that_is_down(behind: Behind):
     alias = behind.register(f"http://127.0.0.1:{free_port()}/mcp")
-    done = behind.verify({"alias": alias, "tool": "fetch"}, api_key=behind.key(alias))
+    done = behind.verify({"alias": alias, "tool": "fetch"}, api_key=behind.key(alias), denied_api_key=behind.key(alias))
     assert causes(done) == {"health": "upstream_down"}
+    [denied] = [check for check in done["checks"] if check["check"] == "denied"]
+    assert denied["ok"] is None  # that a key can't call what is down proves nothing: this one has the grant
 
 
 def test_a_wrong_transport(behind: Behind):
@@ -263,6 +271,17 @@ def test_keys_that_litellm_does_not_know(behind: Behind, files: dict[str, Any]):
 
 def test_a_key_with_a_grant_that_it_should_not_have(behind: Behind, files: dict[str, Any]):
     assert causes(behind.verify(files, denied_api_key=behind.granted)) == {"denied": "too_much_permission"}
+
+
+def test_a_call_without_an_answer_proves_nothing(behind: Behind):
+    pages = behind.servers[1]
+    slow = pages | {"failing_arguments": {"url": pages["arguments"]["url"] + "/slow"}}
+    assert causes(behind.verify(slow, timeout=8)) == {"failing_tool": "gateway"}
+
+
+def test_a_litellm_that_is_gone_is_reported_too(behind: Behind, files: dict[str, Any]):
+    done = behind.verify(files, url=f"http://127.0.0.1:{free_port()}", retries=0, client_files=[])
+    assert causes(done) == {"health": "gateway"}
 
 
 def test_a_tool_that_the_server_does_not_have(behind: Behind, files: dict[str, Any]):
@@ -345,6 +364,7 @@ def test_function_tools_instead_of_mcp_tools(behind: Behind, files: dict[str, An
         ('curl … -d \'{"tools": "auto"}\'', "function_tools"),
         ('{"tools": [{"type": "function", "function": {}}]}', "function_tools"),
         ('[mcp_servers.a]\nurl = "https://litellm.example.com/mcp/toolsmith"', None),
+        ('{"projects": {"/home/me/mcp/tools": {}}}', None),
     ],
 )
 def test_what_clients_have_in_their_files(behind: Behind, files: dict[str, Any], tmp_path: Path, text: str, cause: str | None):

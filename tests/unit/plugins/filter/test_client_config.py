@@ -85,6 +85,11 @@ trust_level = "trusted"
 """
 
 
+def test_a_server_that_is_named_command_costs_no_other():
+    current = json.dumps({"mcpServers": {"command": {"type": "http"}, "other": {"type": "http"}}})
+    assert set(json.loads(client_config([SERVER], "claude_code", current))["mcpServers"]) == {"command", "other", SERVER["name"]}
+
+
 def test_codex_keeps_every_other_line():
     found = client_config([SERVER], "codex", CODEX)
     expected = CODEX.replace('"https://old.example.com/mcp"', f'"{URL}"')
@@ -126,6 +131,8 @@ def test_commands_leave_the_key_to_the_shell_or_the_client():
         ("openclaw", "{mcp: {}}"),
         ("codex", "mcp_servers = {}"),
         ("codex", "mcp_servers.litellm.url = 'x'"),
+        ("codex", "[mcp_servers]\nlitellm = {url = 'x'}\n"),
+        ("vscode", "[]"),
         ("codex", "[mcp_servers.litellm]\ncommand = 'npx'\n"),
         ("open_webui", "TOOL_SERVER_CONNECTIONS={}"),
         ("open_webui", "TOOL_SERVER_CONNECTIONS='[]'"),
