@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import server_id_of
 
 from tests.integration.modules.conftest import LiteLLM, name
 from tests.integration.roles.test_gateway import litellm as another_litellm
@@ -312,6 +313,17 @@ def test_a_name_that_another_has_is_refused_and_a_server_of_others_is_managed(li
     assert rows(litellm, server) == []
 
 
+def test_an_id_means_its_own_server_and_none_that_has_the_name(litellm: LiteLLM, server: str):
+    body = {"server_id": f"{server}-ui", "server_name": server, "url": litellm.stack.mcp_url, "transport": "http"}
+    litellm.post("/v1/mcp/server", **body)
+    [row] = rows(litellm, server)
+    own = {"server_id": server_id_of(server)}
+    refused = litellm.run(MODULE, **options(litellm, server), **own)
+    assert f"server_name: {server} is a name or alias of {server}-ui (database) already" in refused["msg"]
+    assert not litellm.run(MODULE, server_name=server, **own, state="absent")["changed"]
+    assert rows(litellm, server) == [row]
+
+
 NOTHING = "no-mcp-servers"
 
 
@@ -407,6 +419,8 @@ def test_a_server_of_the_configuration_file_is_seen_and_not_changed(litellm: Lit
             for change in ({"description": "x"}, {"state": "absent"}, {"authentication_token": "x", "update_secret": "always"}):
                 done = litellm.run(MODULE, **connection, check=True, server_name=each, **change)
                 assert f"{each} comes from LiteLLM's configuration file (mcp_servers)" in done["msg"]
+            own = server_id_of(each)
+            assert not litellm.run(MODULE, **connection, server_name=each, server_id=own, state="absent")["changed"]
         made = litellm.run(MODULE, **connection, **options(litellm, f"{server}_db"))
         assert litellm.run("litellm_mcp_server_info", **connection, server_id=made["server_id"])["mcp_servers"][0]["stored"]
 

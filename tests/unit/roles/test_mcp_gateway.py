@@ -10,6 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import server_id_of
 
 from tests.support.render import ROOT, Role
 
@@ -69,11 +70,9 @@ def role(servers: list[Any] = (), grants: list[Any] = (), *, openshift: bool = T
         **{f"secret {name}": secret(**data) for name, data in SECRETS.items()},
         **(found or {}),
     }
-    names = [entry.get("name") or entry.get("preset") for entry in servers if isinstance(entry, dict)]
     return Role(
         NAME,
         _ocp4_workload_litemaas_mcp_gateway_cluster={"found": cluster, "served": {"Route": openshift}, "refused": {}},
-        _ocp4_workload_litemaas_mcp_gateway_registration={"servers": [{"server_id": f"id-{name}"} for name in names]},
         **{f"{NAME}_servers": list(servers), f"{NAME}_grants": list(grants)},
         **{name if name.startswith("ocp4") else f"{NAME}_{name}": value for name, value in variables.items()},
     )
@@ -212,6 +211,7 @@ def test_registrations_say_all_that_an_entry_may_say_so_that_what_is_taken_out_g
     wiki, *_ = role(OTHERS).value(f"_{NAME}_registrations")
     assert wiki == {
         "server_name": "wiki",
+        "server_id": server_id_of("wiki"),
         "alias": "wiki",
         "server_url": "https://wiki.example.com/mcp",
         "transport": "http",
@@ -241,8 +241,8 @@ def test_what_is_taken_out_is_removed_from_litellm_and_the_cluster():
     there = {"Deployment": {"items": [{"metadata": {"name": name}} for name in ("mcp-maps", "mcp-fetch")]}, "record": record}
     now = role([{"preset": "fetch"}], [{"team_alias": "web", "servers": ["web"]}], found=there)
     assert [each for each in now.value(f"_{NAME}_registrations") if each.get("state")] == [
-        {"server_name": "wiki", "state": "absent"},
-        {"server_name": "maps", "state": "absent"},
+        {"server_name": "wiki", "server_id": server_id_of("wiki"), "state": "absent"},
+        {"server_name": "maps", "server_id": server_id_of("maps"), "state": "absent"},
     ]
     assert [(each["kind"], each["metadata"]["name"]) for each in now.value(f"_{NAME}_unwanted")] == [("Deployment", "mcp-maps")]
     assert now.value(f"_{NAME}_both_records") == {"servers": {"fetch": "", "wiki": "", "maps": ""}, "teams": ["sre", "web"]}
@@ -316,11 +316,12 @@ def test_grants_are_told_by_id_and_in_words():
         {"team_alias": "sre", "access_groups": ["docs"]},
     ]
     told = role([{"preset": "filesystem"}, *OTHERS], grants)
+    files, wiki = server_id_of("filesystem"), server_id_of("wiki")
     assert told.value(f"_{NAME}_permissions") == {
         "key agent": {
-            "mcp_servers": ["id-filesystem", "id-wiki"],
+            "mcp_servers": [files, wiki],
             "mcp_access_groups": [],
-            "mcp_tool_permissions": {"id-wiki": ["search", "read"]},
+            "mcp_tool_permissions": {wiki: ["search", "read"]},
         },
         "team sre": {"mcp_servers": [], "mcp_access_groups": ["docs"], "mcp_tool_permissions": {}},
     }
