@@ -364,7 +364,7 @@ def test_function_tools_instead_of_mcp_tools(behind: Behind, files: dict[str, An
         ('curl … -d \'{"tools": "auto"}\'', "function_tools"),
         ('{"tools": [{"type": "function", "function": {}}]}', "function_tools"),
         ('[mcp_servers.a]\nurl = "https://litellm.example.com/mcp/toolsmith"', None),
-        ('{"projects": {"/home/me/mcp/tools": {}}}', None),
+        ('{"projects": {"/src/mcp/tools": {}}}', None),
     ],
 )
 def test_what_clients_have_in_their_files(behind: Behind, files: dict[str, Any], tmp_path: Path, text: str, cause: str | None):
