@@ -156,7 +156,8 @@ options:
         type: str
       update_secret:
         description:
-          - When O(credentials) are sent. V(on_create) sends them with a new server, and with a change of O(auth_type) or O(server_url).
+          - When O(credentials) are sent. V(on_create) sends them with a new server, and with a change of O(auth_type), O(server_url)
+            or O(issuer).
           - V(always) sends them in every run, which is a change in every run, since LiteLLM can't be asked whether they differ.
         type: str
         choices: [on_create, always]
@@ -173,6 +174,10 @@ options:
         default: present
   <<: *server
 notes:
+  - When O(server_url), O(auth_type) or O(issuer) changes, LiteLLM 1.106 clears what OAuth needs and the task does not give of
+    O(authorization_url), O(token_url), O(registration_url), O(oauth2_flow), O(issuer), O(token_exchange_endpoint), O(audience),
+    O(subject_token_type) and O(token_exchange_profile); of O(credentials), all when O(auth_type) changes, otherwise the client of
+    V(oauth2). Give them with the change.
   - LiteLLM 1.81 takes ids only in C(object_permission), neither aliases nor names, and may go on for a minute with what a key could use
     before.
   - When several LiteLLM 1.81 processes share a database, each takes up to 30 seconds to learn of a change. The module waits up to 40
@@ -317,6 +322,19 @@ RELOAD = 40  # seconds until every LiteLLM process has read its database again; 
 SHORT = 6  # characters: a secret below that would be found in too much else
 # What LiteLLM 1.81 sets back when an update leaves it out.
 FORGOTTEN = ("alias", "server_url", "transport", "command", "args", "env", "mcp_access_groups", "allow_all_keys")
+# When one of these changes, LiteLLM 1.106 forgets all of those, and the client of oauth2, even if they are sent with the change.
+UPSTREAM = ("server_url", "auth_type", "issuer")
+OAUTH = (
+    "authorization_url",
+    "token_url",
+    "registration_url",
+    "oauth2_flow",
+    "issuer",
+    "token_exchange_endpoint",
+    "audience",
+    "subject_token_type",
+    "token_exchange_profile",
+)
 
 
 class Server(Resource):
@@ -395,6 +413,10 @@ class Server(Resource):
         secrets = self._secrets(record)
         return {"secrets_sent": secrets} if secrets else {}
 
+    def predicted(self, before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+        forgotten = [name for name in OAUTH if name not in self.wanted] if self._forgets(self.read()) else []
+        return super().predicted(before, changes) | dict.fromkeys(forgotten)
+
     def create(self, values: dict[str, Any]) -> None:
         self.sent = self._secrets(None)
         self._write(self.client.post, {"server_id": self.server_id, "transport": self.inherited()["transport"], **values})
@@ -407,6 +429,12 @@ class Server(Resource):
         if {"server_name", "description"} & set(changes):  # a copy in mcp_info would be shown in their place
             body.setdefault("mcp_info", info_of(record["mcp_info"] or {}))
         self._write(self.client.put, body)
+        if self._forgets(record):
+            for _ in range(2):  # an issuer that is sent again makes LiteLLM forget the rest once more
+                now = self.read()
+                lost = [field for field in self._given() if not field.same(field.held(now), self.wanted[field.name])]
+                values = {field.name: field.sent(field.held(now), self.wanted[field.name]) for field in lost}
+                self._write(self.client.put, {"server_id": self.server_id, **values})
 
     def delete(self, record: dict[str, Any]) -> None:
         self.client.delete(f"/v1/mcp/server/{quote(self.server_id, safe='')}")
@@ -421,6 +449,8 @@ class Server(Resource):
             for holder in holders:
                 self.grants.remove(holder, names)
         result = super()._absent(record, check_mode)
+        if check_mode and record is not None:
+            self.listing.put(self.server_id, None)  # a later entry of the list may take its name
         return {**result, "changed": result["changed"] or bool(holders), "grants_removed": [holder["shown"] for holder in holders]}
 
     def _others(self) -> list[dict[str, Any]]:
@@ -454,13 +484,16 @@ class Server(Resource):
             for name, value in self.wanted.get(option, {}).items()
             if value is not None and (record is None or (record[option] or {}).get(name) != value)
         ]
-        new = record is None or any(
-            field.name in ("auth_type", "server_url") and not field.same(field.held(record), self.wanted[field.name])
-            for field in self._given()
-        )
-        if new or self.parameters["update_secret"] == "always":
+        if record is None or self._moves(record) or self.parameters["update_secret"] == "always":
             names += [f"credentials.{name}" for name in self.credentials]
         return sorted(names)
+
+    def _forgets(self, record: dict[str, Any]) -> bool:
+        """Whether the change is one at which LiteLLM forgets what OAuth needs."""
+        return "is_config" in record and self._moves(record)
+
+    def _moves(self, record: dict[str, Any]) -> bool:
+        return any(field.name in UPSTREAM and not field.same(field.held(record), self.wanted[field.name]) for field in self._given())
 
     def differs(self, record: dict[str, Any]) -> bool:
         return any(not field.same(field.held(record), self.wanted[field.name]) for field in self._given())

@@ -242,6 +242,35 @@ def test_every_way_to_sign_in_is_kept(litellm: LiteLLM, server: str, auth_type: 
     assert not again["changed"], again["diff"]
 
 
+def test_what_oauth_needs_outlives_a_move(litellm: LiteLLM, server: str):
+    """LiteLLM 1.106 forgets it when the server's address or the issuer changes."""
+    places = {"token_url": "http://127.0.0.1:1/token", "registration_url": "http://127.0.0.1:1/register"}
+    newer = {} if litellm.old else {"issuer": "http://127.0.0.1:1", "oauth2_flow": "client_credentials", "audience": "lab"}
+    client = {"client_id": "c-hunter2", "client_secret": "s-hunter2", "scopes": ["read"]}
+    wanted = options(litellm, server, auth_type="oauth2", credentials=client, **places, **newer)
+    assert litellm.run(MODULE, **wanted).get("changed")
+    moves = [{"server_url": f"{litellm.stack.mcp_url}?a=1"}, {"server_url": litellm.stack.mcp_url, "token_url": "http://127.0.0.1:1/t2"}]
+    moves += [] if litellm.old else [{"issuer": "http://127.0.0.1:2"}, {"issuer": ""}]
+    for move in moves:
+        wanted |= move
+        predicted = litellm.run(MODULE, check=True, **wanted)
+        moved = litellm.run(MODULE, **wanted)
+        assert moved.get("changed"), moved
+        assert predicted == moved
+        assert moved["after"]["secrets_sent"] == ["credentials.client_id", "credentials.client_secret", "credentials.scopes"]
+        assert set(client) <= set(stored_credentials(litellm, server))
+        [row] = rows(litellm, server)
+        kept = ("token_url", "registration_url", *newer)
+        assert {field: row[field] for field in kept} == {field: wanted[field] or None for field in kept}
+        assert not litellm.run(MODULE, **wanted)["changed"]
+    if not litellm.old:  # what the task does not give is gone, as check mode says
+        bare = {"server_name": server, "server_url": f"{litellm.stack.mcp_url}?a=2"}
+        predicted = litellm.run(MODULE, check=True, **bare)
+        assert litellm.run(MODULE, **bare) == predicted
+        assert (predicted["before"]["token_url"], predicted["after"]["token_url"]) == (wanted["token_url"], None)
+        assert "client_secret" not in stored_credentials(litellm, server)
+
+
 def test_a_field_that_1_81_does_not_have_is_refused_there(litellm: LiteLLM, server: str):
     wanted = options(litellm, server, auth_type="oauth2", oauth2_flow="authorization_code", audience="lab")
     made = litellm.run(MODULE, **wanted, credentials={"client_id": "c", "client_secret": "x-secret-x"})
@@ -322,6 +351,15 @@ def test_an_id_means_its_own_server_and_none_that_has_the_name(litellm: LiteLLM,
     assert f"server_name: {server} is a name or alias of {server}-ui (database) already" in refused["msg"]
     assert not litellm.run(MODULE, server_name=server, **own, state="absent")["changed"]
     assert rows(litellm, server) == [row]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_server_takes_the_alias_of_one_that_an_earlier_entry_removes(litellm: LiteLLM, server: str, check: bool):
+    old, new = f"{server}_1", f"{server}_2"
+    litellm.run(MODULE, **options(litellm, old, alias=server))
+    done = litellm.run(MODULE, check=check, servers=[{"server_name": old, "state": "absent"}, options(litellm, new, alias=server)])
+    assert [each["changed"] for each in done.get("servers", [])] == [True, True], done
+    assert (rows(litellm, old) == [], rows(litellm, new) == []) == ((False, True) if check else (True, False))
 
 
 NOTHING = "no-mcp-servers"
