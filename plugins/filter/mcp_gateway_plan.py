@@ -66,6 +66,7 @@ LIST = (list, "a list")
 MAPPING = (dict, "a mapping")
 NUMBER = (int, "a whole number")
 FLAG = (bool, "true or false")
+KINDS = (FLAG, TEXT, LIST, MAPPING, NUMBER, (float, "a number"))  # a flag is a number too
 SOURCES = ("url", "image", "command")
 # What is only of a pod.
 POD = {
@@ -120,11 +121,14 @@ def mcp_gateway_plan(
     entries: list[Any], presets: dict[str, Any], namespace: str, grants: list[Any] | None = None, mode: str = "api"
 ) -> dict[str, Any]:
     faults: list[str] = []
-    servers = [server for entry in entries for server in [_server(entry, presets, namespace, faults)] if server]
+    servers = [
+        server for number, entry in enumerate(entries, 1) for server in [_server(number, entry, presets, namespace, faults)] if server
+    ]
     faults += _doubles(servers)
     if mode == "config":
         faults += _wrong_variables(servers)
-    wanted = [grant for grant in grants or [] if _grant_stands(grant, servers, len(servers) == len(entries), faults)]
+    complete = len(servers) == len(entries)
+    wanted = [grant for number, grant in enumerate(grants or [], 1) if _grant_stands(number, grant, servers if complete else None, faults)]
     aliases = [grant[kind] for kind in ("key_alias", "team_alias") for grant in wanted if kind in grant]
     faults += [f"{GRANTS}: {alias!r} has several entries. Make one of them." for alias in _repeated(aliases)]
     return {
@@ -136,29 +140,40 @@ def mcp_gateway_plan(
     }
 
 
-def _server(entry: Any, presets: dict[str, Any], namespace: str, faults: list[str]) -> dict[str, Any] | None:
+def _server(number: int, entry: Any, presets: dict[str, Any], namespace: str, faults: list[str]) -> dict[str, Any] | None:
     """Return the entry as it is meant, or None and the reasons among the faults."""
-    named = entry.get("name") or entry.get("preset") if isinstance(entry, dict) else None
     found = list(_wrong_shape(entry, FIELDS)) or list(_wrong_preset(entry, presets))
     if not found:
         server = _completed(entry, presets.get(entry.get("preset"), {}))
         found = list(_wrong(server, presets.get(entry.get("preset"), {})))
     if found:
-        faults.extend(f"{SERVERS}: {named or entry!r}: {fault}" for fault in found)
+        faults.extend(f"{SERVERS}: {_named(number, entry, 'name', 'preset')}: {fault}" for fault in found)
         return None
     return _meant(server, namespace)
 
 
+def _named(number: int, entry: Any, *fields: str) -> str:
+    """Name an entry without its values: a token may stand in the wrong place."""
+    if not isinstance(entry, dict):
+        return f"entry {number}"
+    names = [repr(entry[field]) for field in fields if isinstance(entry.get(field), str) and entry[field]]
+    return names[0] if names else f"entry {number} ({', '.join(sorted(map(str, entry)))})"
+
+
+def _kind(value: Any) -> str:
+    return next((name for kind, name in KINDS if isinstance(value, kind)), "nothing")
+
+
 def _wrong_shape(entry: Any, fields: dict[str, Any]) -> Iterator[str]:
     if not isinstance(entry, dict):
-        yield f"is no mapping. Write one of {', '.join(fields)}."
+        yield f"must be a mapping, and is {_kind(entry)}. Write one of {', '.join(fields)}."
         return
     for field, value in entry.items():
         if field not in fields:
             near = difflib.get_close_matches(field, fields, 1)
             yield f"{field}: there is no such field. {f'{near[0]} is meant?' if near else 'The fields are ' + ', '.join(fields) + '.'}"
         elif not isinstance(value, fields[field][0]) or (isinstance(value, bool) and fields[field] == NUMBER):
-            yield f"{field}: must be {fields[field][1]}, and is {value!r}."
+            yield f"{field}: must be {fields[field][1]}, and is {_kind(value)}."
 
 
 def _wrong_preset(entry: dict[str, Any], presets: dict[str, Any]) -> Iterator[str]:
@@ -339,11 +354,10 @@ def _config(servers: list[dict[str, Any]]) -> dict[str, Any]:
     return {"mcp_servers": described, "litellm_settings": {"mcp_aliases": aliases}}
 
 
-def _grant_stands(grant: Any, servers: list[dict[str, Any]], complete: bool, faults: list[str]) -> bool:
+def _grant_stands(number: int, grant: Any, servers: list[dict[str, Any]] | None, faults: list[str]) -> bool:
     """Whether a grant can be made. Names of servers are only looked at when all entries of servers are right."""
-    named = grant.get("key_alias") or grant.get("team_alias") if isinstance(grant, dict) else None
-    found = list(_wrong_shape(grant, GRANT_FIELDS)) or list(_wrong_grant(grant, servers if complete else None))
-    faults.extend(f"{GRANTS}: {named or grant!r}: {fault}" for fault in found)
+    found = list(_wrong_shape(grant, GRANT_FIELDS)) or list(_wrong_grant(grant, servers))
+    faults.extend(f"{GRANTS}: {_named(number, grant, 'key_alias', 'team_alias')}: {fault}" for fault in found)
     return not found
 
 

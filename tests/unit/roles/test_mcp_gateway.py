@@ -355,9 +355,10 @@ FETCH = {"preset": "fetch"}
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ("fetch", "'fetch': is no mapping."),
+        ("fetch", "entry 1: must be a mapping, and is a text."),
         ({"preset": "fetsch"}, "preset: there is none of this name. Give one of filesystem, memory"),
-        ({"url": "http://a/mcp"}, "name: is missing."),
+        ({"url": "http://a/mcp", "args": []}, "entry 1 (args, url): name: is missing."),
+        ({"name": None, "url": "http://a/mcp"}, "entry 1 (name, url): name: must be a text, and is nothing."),
         ({"name": "my-wiki", "url": "http://a/mcp"}, "name: 'my-wiki' must be a small letter, then small letters, digits and '_'"),
         ({"name": "my-wiki", "url": "http://a/mcp"}, "LiteLLM separates server and tool by '-': write '_'."),
         ({"name": "a", "alias": "A", "url": "http://a/mcp"}, "'a': alias: 'A' must be"),
@@ -370,7 +371,7 @@ FETCH = {"preset": "fetch"}
         ({"name": "a", "comand": "x"}, "comand: there is no such field. command is meant?"),
         ({"name": "a", "command": "npx -y thing"}, "command: must be one word; its arguments go into args."),
         ({"name": "a", "command": "docker", "args": ["run"]}, "command: a pod can't run containers."),
-        ({"name": "a", "command": "x", "args": "y"}, "args: must be a list, and is 'y'."),
+        ({"name": "a", "command": "x", "args": "y"}, "args: must be a list, and is a text."),
         ({"name": "a", "command": "x", "args": ["postgresql://me:pass@db/x"]}, "args: hold a secret"),
         ({"name": "a", "command": "x", "env": {"A_TOKEN": "abc"}}, "env: A_TOKEN looks like a secret."),
         ({"name": "a", "command": "x", "env": {"A": "postgresql://me:pass@db/x"}}, "env: A looks like a secret."),
@@ -385,7 +386,7 @@ FETCH = {"preset": "fetch"}
             "transport: must be one of http, sse. A server that speaks stdio is an entry with",
         ),
         ({"name": "a", "image": "x", "port": 70000}, "port: must be from 1 to 65535."),
-        ({"name": "a", "image": "x", "port": True}, "port: must be a whole number, and is True."),
+        ({"name": "a", "image": "x", "port": True}, "port: must be a whole number, and is true or false."),
         ({"name": "a", "image": "x", "path": "mcp"}, "path: must begin with '/'."),
         ({"name": "a", "url": "http://a", "auth_type": "oauth2", "auth_secret": DATABASE}, "auth_type: must be none or one of api_key"),
         ({"name": "a", "url": "http://a", "auth_type": "bearer_token"}, "auth_secret: is missing."),
@@ -407,6 +408,27 @@ def test_wrong_entries_are_named_with_field_and_remedy(entry: Any, says: str):
     faults = plan([entry])["faults"]
     assert [fault for fault in faults if says in fault], faults
     assert all(fault.startswith(f"{NAME}_servers: ") for fault in faults)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        TOKEN,
+        [TOKEN],
+        {"name": "a", "url": "http://a/mcp", "auth_type": "api_key", "auth_secret": TOKEN},
+        {"name": {"secret": TOKEN}, "url": "http://a/mcp"},
+        {"command": "x", "env": {"A": TOKEN}},
+        {"command": "x", "static_headers": [TOKEN]},
+        {"name": "a", "command": "x", "env": {"A": TOKEN}, "args": [TOKEN]},
+        {"name": "a", "url": f"https://{TOKEN}@a/mcp"},
+        {"name": "a", "command": "x", "secret_env": {"A": TOKEN}},
+    ],
+)
+def test_a_fault_does_not_show_a_token_in_the_wrong_place(entry: Any):
+    faults = plan([FETCH, entry], [{"servers": [], "key": TOKEN}, TOKEN])["faults"]
+    assert [fault.split(": ")[:2] for fault in faults[-2:]] == [[f"{NAME}_grants", "entry 1 (key, servers)"], [f"{NAME}_grants", "entry 2"]]
+    assert len(faults) > 2
+    assert [fault for fault in faults if TOKEN in fault] == []
 
 
 def test_an_image_of_the_users_takes_a_presets_place():
