@@ -349,6 +349,16 @@ def test_a_key_may_use_no_model_unless_it_is_said_and_has_a_value_that_stays():
     assert [(key["key"], key["models"]) for key in keys] == [(made[name], ["no-default-models"]) for name in ("agent", "other")]
 
 
+def test_every_alias_of_a_key_is_a_text_in_the_secret():
+    aliases = ["001", "on", "yes", "1.10", "null", "1e3", "2026-01-01"]
+    grants = [{"key_alias": alias, "servers": ["web"]} for alias in aliases]
+    made = role([{"preset": "fetch"}], grants, found={"keys": secret(**{"1.10": "sk-kept"})}).one("keys_secret")["data"]
+    assert sorted(made) == sorted(aliases)
+    assert base64.b64decode(made["1.10"]) == b"sk-kept"
+    keys = role([{"preset": "fetch"}], grants, found={"keys": {"data": made}}).value(f"_{NAME}_key_list")
+    assert {key["key_alias"]: base64.b64encode(key["key"].encode()).decode() for key in keys} == made
+
+
 FETCH = {"preset": "fetch"}
 
 
