@@ -181,6 +181,9 @@ def test_who_may_reach_the_pods_and_what_they_may_reach():
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     (names,) = policy["egress"]
     assert {each["port"] for each in names["ports"]} == {53, 5353}
+    (where,) = names["to"]
+    in_dns = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["openshift-dns", "kube-system"]}
+    assert where == {"namespaceSelector": {"matchExpressions": [in_dns]}}
     _, internet = made["NetworkPolicy", "mcp-fetch"]["spec"]["egress"]
     assert "10.0.0.0/8" in internet["to"][0]["ipBlock"]["except"]
     assert made["NetworkPolicy", "mcp-postgres"]["spec"]["policyTypes"] == ["Ingress"]
