@@ -140,7 +140,10 @@ options:
         type: str
         choices: [client_credentials, authorization_code]
       issuer:
-        description: Who issues the tokens, for V(oauth2). An empty text clears it. Not in LiteLLM 1.81.
+        description:
+          - Who issues the tokens, for V(oauth2). Not in LiteLLM 1.81.
+          - An empty text clears it. LiteLLM 1.106 goes on listing it until it is restarted, which fails the task, unless O(server_url)
+            changes too.
         type: str
       token_exchange_endpoint:
         description: Where LiteLLM exchanges the caller's token, for V(oauth2_token_exchange). An empty text clears it. Not in LiteLLM 1.81.
@@ -176,8 +179,8 @@ options:
 notes:
   - When O(server_url), O(auth_type) or O(issuer) changes, LiteLLM 1.106 clears what OAuth needs and the task does not give of
     O(authorization_url), O(token_url), O(registration_url), O(oauth2_flow), O(issuer), O(token_exchange_endpoint), O(audience),
-    O(subject_token_type) and O(token_exchange_profile); of O(credentials), all when O(auth_type) changes, otherwise the client of
-    V(oauth2). Give them with the change.
+    O(subject_token_type) and O(token_exchange_profile). Of O(credentials), it clears all when O(auth_type) changes; otherwise the client
+    of V(oauth2), if the issuer is new or not known. Give all of them with the change.
   - LiteLLM 1.81 takes ids only in C(object_permission), neither aliases nor names, and may go on for a minute with what a key could use
     before.
   - When several LiteLLM 1.81 processes share a database, each takes up to 30 seconds to learn of a change. The module waits up to 40
