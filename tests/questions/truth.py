@@ -1,4 +1,4 @@
-"""What the right answers are, found without the server: from LiteLLM's raw request log (never its daily table), LiteLLM's API,
+"""What the right answers are, found without the server: from LiteLLM's raw request log (its daily table for MCP calls only), its API,
 the seed's plan, the model provider's stand-in, and the Kubernetes API's own list of pods. Days are UTC.
 """
 
@@ -22,8 +22,17 @@ from conftest import ROOT, Stack
 
 # A failed request may lack the public name; a health check's always does. The name that callers use, then the provider's.
 MODEL = """coalesce(nullif(model_group, ''), nullif(model, ''), 'unknown')"""
-SUMS = """count(*) AS requests, count(*) FILTER (WHERE status = 'failure') AS failures, coalesce(sum(total_tokens), 0)::int AS total_tokens,
-    coalesce(sum(spend), 0) AS total_spend"""
+# The log keeps one row of an MCP tool's call that LiteLLM counts twice in its daily table, once for the model that made it: of these calls
+# alone the daily table is asked.
+CALLS = f"""(
+    SELECT "startTime"::date AS day, {MODEL} AS model, "user", 1 AS requests, (status = 'failure')::int AS failures, total_tokens, spend
+    FROM "LiteLLM_SpendLogs" WHERE call_type IS DISTINCT FROM 'call_mcp_tool'
+    UNION ALL
+    SELECT date::date, {MODEL}, user_id, api_requests, failed_requests, prompt_tokens + completion_tokens, spend
+    FROM "LiteLLM_DailyUserSpend" WHERE mcp_namespaced_tool_name <> ''
+) calls"""
+SUMS = """coalesce(sum(requests), 0)::int AS requests, coalesce(sum(failures), 0)::int AS failures,
+    coalesce(sum(total_tokens), 0)::int AS total_tokens, coalesce(sum(spend), 0) AS total_spend"""
 UI_SESSIONS = "litellm-dashboard"
 OWN = (None, "", "default_user_id")  # whom LiteLLM names for calls of its own, of its master key, and of keys without a user
 
@@ -65,7 +74,7 @@ class Truth:
         return self._usage("true", since, until)[0]
 
     def usage_by_model(self, since: date, until: date) -> dict[str, dict[str, Any]]:
-        return {row.pop("name"): row for row in self._usage(MODEL, since, until)}
+        return {row.pop("name"): row for row in self._usage("model", since, until)}
 
     def usage_by_user(self, since: date, until: date) -> list[dict[str, Any]]:
         """Who called, also those who are no user any more, with their e-mail addresses, the highest spend first."""
@@ -80,10 +89,9 @@ class Truth:
         return [{"date": day.isoformat(), **self.usage(day, day), "unique_models": len(self.usage_by_model(day, day))} for day in days]
 
     def _usage(self, group: str, since: date, until: date) -> list[dict[str, Any]]:
-        where = 'WHERE "startTime" >= %s AND "startTime" < %s'
         grouped, named = ("", "") if group == "true" else ("GROUP BY 1", f"{group} AS name, ")
-        query = f'SELECT {named}{SUMS} FROM "LiteLLM_SpendLogs" {where} {grouped}'
-        return self._log.execute(query, [since, until + timedelta(days=1)]).fetchall()
+        query = f"SELECT {named}{SUMS} FROM {CALLS} WHERE day BETWEEN %s AND %s {grouped}"
+        return self._log.execute(query, [since, until]).fetchall()
 
     # --- users and keys, from LiteLLM's API
 

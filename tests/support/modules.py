@@ -9,6 +9,7 @@ import json
 from typing import Any
 from unittest.mock import patch
 
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 PACKAGE = "ansible_collections.rhpds.litemaas.plugins.modules"
@@ -18,6 +19,7 @@ def run_module(module: str, *, check: bool = False, **options: Any) -> dict[str,
     """Return the module's result; one that failed has `failed` and `msg`. Values marked no_log in its spec are masked, as Ansible does."""
     arguments = {name: value for name, value in options.items() if value is not ...}
     output = io.StringIO()
+    warnings._global_warnings.clear()  # an earlier run's: Ansible gives each a process of its own
     with (
         patch_module_args({**arguments, "_ansible_check_mode": check, "_ansible_diff": True}),
         contextlib.redirect_stdout(output),

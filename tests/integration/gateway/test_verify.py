@@ -314,7 +314,7 @@ def test_a_model_that_fails_and_one_that_does_not_call_tools(behind: Behind, fil
         done = behind.verify(files, model=model, api_key=behind.key(files["alias"], models=[model]))
         told = {} if behind.old else {"chat": "model_did_not_call"}  # 1.81 does not tell in a chat what it executed
         assert causes(done) == {**told, "responses": "model_did_not_call"}
-    done = behind.verify(files, model="no-such-model")
+    done = behind.verify(files, model=name("no-model"))
     assert causes(done) == {"chat": "model_failed", "responses": "model_failed"}
 
 
