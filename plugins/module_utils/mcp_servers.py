@@ -190,8 +190,15 @@ class Listing:
 
     @property
     def servers(self) -> list[dict[str, Any]]:
+        """Raises LiteLLMError for a key to which 1.106 shows them cut down: each would seem to differ from what a task wants."""
         if self._servers is None:
             self._servers = list_servers(self._client)
+            placed = [each for each in self._servers if "is_config" in each and each["transport"] != "stdio" and not each.get("spec_path")]
+            if placed and not any(each["url"] for each in placed):
+                raise LiteLLMError(
+                    "api_key: LiteLLM shows this key no addresses of MCP servers, since it has allowed_routes or its user may only look. "
+                    "Give its master key, or a key without allowed_routes of a user whose role is proxy_admin."
+                )
         return self._servers
 
     def put(self, server_id: str, row: dict[str, Any] | None) -> None:

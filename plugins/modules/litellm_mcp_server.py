@@ -307,6 +307,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
 from ansible_collections.rhpds.litemaas.plugins.module_utils.connection import CONNECTION, connect
 from ansible_collections.rhpds.litemaas.plugins.module_utils.fields import spec_of
+from ansible_collections.rhpds.litemaas.plugins.module_utils.info import only_administrators
 from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import (
     FIELDS,
     SECRET,
@@ -577,6 +578,7 @@ def main() -> None:
         client = connect(module.params)
         one = module.params["servers"] is None
         servers = [Server(client, single, Listing(client), Grants(client))] if one else described(several, client)
+        only_administrators(client)
         ensure_all(servers, module.check_mode, done)
     except LiteLLMError as error:
         module.fail_json(msg=str(error), **error.facts, **({"servers": done} if several else {}))

@@ -361,6 +361,29 @@ def test_a_server_takes_the_alias_of_one_that_an_earlier_entry_removes(litellm: 
     assert (rows(litellm, old) == [], rows(litellm, new) == []) == ((False, True) if check else (True, False))
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_a_key_that_sees_servers_cut_down_is_refused(litellm: LiteLLM, server: str, check: bool):
+    litellm.run(MODULE, **options(litellm, server))
+    [row] = rows(litellm, server)
+
+    def key(role: str, **fields: Any) -> str:
+        made = litellm.post("/key/generate", user_id=litellm.user(user_role=role), **fields)["key"]
+        litellm.later("/key/delete", keys=[made])
+        return made
+
+    refused = {key("internal_user"): "api_key: LiteLLM lets only an administrator do this"}
+    if not litellm.old:
+        blind = "api_key: LiteLLM shows this key no addresses of MCP servers"
+        refused[key("proxy_admin_viewer")] = refused[key("proxy_admin", allowed_routes=["/v1/mcp/server", "/health/history"])] = blind
+    for api_key, says in refused.items():
+        for wanted in (options(litellm, server), options(litellm, f"{server}_new"), {"server_name": server, "state": "absent"}):
+            done = litellm.run(MODULE, check=check, api_key=api_key, **wanted)
+            assert says in done["msg"]
+    assert rows(litellm, server) == [row]
+    assert rows(litellm, f"{server}_new") == []
+    assert not litellm.run(MODULE, api_key=key("proxy_admin"), **options(litellm, server))["changed"]
+
+
 NOTHING = "no-mcp-servers"
 
 
@@ -468,12 +491,14 @@ def test_a_process_that_learns_late_is_waited_for(litellm: LiteLLM):
     reads = [[], [], [], [entry]]
 
     def answer(asked: Any) -> tuple[int, Any]:
+        if asked.path.startswith("/health/history"):
+            return 200, {}
         return (200, reads.pop(0)) if asked.method == "GET" else (201, entry)
 
     with HttpStandIn(answer) as stand_in:
         done = litellm.run(MODULE, url=stand_in.url, server_name="late", server_id="late", server_url="http://x/mcp")
         assert done["after"]["server_url"] == "http://x/mcp", done
-        assert [asked.method for asked in stand_in.asked] == ["GET", "POST", "GET", "GET", "GET"]
+        assert [asked.method for asked in stand_in.asked] == ["GET", "GET", "POST", "GET", "GET", "GET"]
 
 
 def listed_as(**fields: Any) -> dict[str, Any]:
