@@ -208,6 +208,7 @@ def test_provision_again_destroy_and_again(gateway: Gateway, files_url: str, not
     assert gateway.succeeds(ACTION="destroy") > 0
     assert (gateway.objects(), gateway.registered(), gateway.values()) == (set(), {}, {})
     assert gateway.http.get("/key/list", params={"key_alias": want.agent}).json()["keys"] == []
+    assert gateway.team_permission()["mcp_servers"] == ["no-mcp-servers"]
     assert gateway.succeeds(ACTION="destroy") == 0
 
 
@@ -223,7 +224,8 @@ def test_what_changes_is_changed_and_what_is_taken_out_goes(gateway: Gateway, fi
     assert gateway.objects() == SECRETS
     assert set(gateway.registered()) == {want.files, want.wiki}
     assert f"{want.files}-write_file" in gateway.tools(value)
-    assert not any(gateway.team_permission().get(part) for part in ("mcp_servers", "mcp_access_groups", "mcp_tool_permissions"))
+    assert gateway.team_permission()["mcp_servers"] == ["no-mcp-servers"]
+    assert not any(gateway.team_permission().get(part) for part in ("mcp_access_groups", "mcp_tool_permissions"))
     assert not any(tool.startswith(want.files) for tool in gateway.tools(gateway.member))
     assert gateway.succeeds() == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import server_id_of
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import NONE, server_id_of
 
 from tests.support.render import ROOT, Role
 
@@ -255,6 +255,11 @@ def test_what_is_taken_out_is_removed_from_litellm_and_the_cluster():
     gone = role([{"preset": "fetch"}], found=there, ocp4_workload_litemaas_remove=True)
     assert {each["metadata"]["name"] for each in gone.value(f"_{NAME}_removable")} == {"mcp-maps", "mcp-fetch", "litemaas-mcp-gateway"}
     assert gone.value(f"_{NAME}_plan")["servers"] == []
+
+
+def test_a_team_that_loses_its_grant_is_told_that_it_may_use_no_server():
+    nothing = role().value(f"_{NAME}_nothing")
+    assert nothing == {"mcp_servers": [NONE], "mcp_access_groups": [], "mcp_tool_permissions": {}}
 
 
 def test_a_litellm_that_is_gone_is_not_asked_to_forget():
