@@ -324,6 +324,7 @@ from ansible_collections.rhpds.litemaas.plugins.module_utils.resource import PRE
 
 RELOAD = 40  # seconds until every LiteLLM process has read its database again; they do it each 30 s
 SHORT = 6  # characters: a secret below that would be found in too much else
+PUBLIC = ("scopes", "aws_region_name", "aws_service_name")  # of the credentials
 # What LiteLLM 1.81 sets back when an update leaves it out.
 FORGOTTEN = ("alias", "server_url", "transport", "command", "args", "env", "mcp_access_groups", "allow_all_keys")
 # When one of these changes, LiteLLM 1.106 forgets all of those, and the client of oauth2, even if they are sent with the change.
@@ -553,8 +554,11 @@ def hidden(module: AnsibleModule) -> list[dict[str, Any]]:
     real = [{**entry} for entry in entries]
     for entry in entries:
         given = [text for option in (*SECRET, "credentials") for text in (entry[option] or {}).values()]
+        parts = [(entry["credentials"] or {}).get(name) or [] for name in PUBLIC]
+        public = {str(word) for part in parts for word in (part if isinstance(part, list) else [part])}
         # A short one, such as 1, would be blanked out of every other text; it is not shown itself.
-        module.no_log_values.difference_update({str(text) for text in given if len(str(text)) < SHORT} - {module.params["api_key"]})
+        short = {str(text) for text in given if len(str(text)) < SHORT}
+        module.no_log_values.difference_update((public | short) - {module.params["api_key"]})
         module.no_log_values.update(text for text in (entry["server_url"], *(entry["args"] or [])) if is_secret("url", text))
         for option in (*SECRET, "credentials"):
             entry[option] = entry[option] and dict.fromkeys(entry[option], HIDDEN)

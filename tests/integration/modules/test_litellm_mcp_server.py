@@ -181,6 +181,18 @@ def test_headers_are_compared_and_not_shown(litellm: LiteLLM, server: str):
     assert "hunter2" not in json.dumps([done, moved, info])
 
 
+def test_what_is_no_secret_is_not_blanked_out_of_results(litellm: LiteLLM, server: str):
+    credentials = {"client_id": "c-hunter2", "client_secret": "s-hunter2", "scopes": ["repo", "list"], "aws_region_name": "us-east-1"}
+    texts = {"description": "repositories in us-east-1, s-hunter2", "allowed_tools": ["search_repositories", "list_models"]}
+    wanted = options(litellm, server, auth_type="oauth2", credentials=credentials, token_url="http://127.0.0.1:1/token", **texts)
+    made = litellm.run(MODULE, **wanted)
+    assert made["after"]["allowed_tools"] == texts["allowed_tools"], made
+    assert made["after"]["description"] == "repositories in us-east-1, ********"
+    several = litellm.run(MODULE, servers=[wanted])
+    assert several["servers"][0]["after"]["allowed_tools"] == texts["allowed_tools"], several
+    assert "hunter2" not in json.dumps([made, several])
+
+
 def test_ansible_shows_no_secret_at_the_highest_verbosity(litellm: LiteLLM, server: str):
     secret = {
         "static_headers": {"Authorization": "Bearer hunter2-header"},
