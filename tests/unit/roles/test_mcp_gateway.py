@@ -56,8 +56,11 @@ OTHERS: list[dict[str, Any]] = [
 ]
 
 
+OWN = {"labels": {"app.kubernetes.io/managed-by": NAME}}
+
+
 def secret(**data: str) -> dict[str, Any]:
-    return {"data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}}
+    return {"metadata": OWN, "data": {name: base64.b64encode(value.encode()).decode() for name, value in data.items()}}
 
 
 def role(servers: list[Any] = (), grants: list[Any] = (), *, openshift: bool = True, found: dict[str, Any] | None = None, **variables: Any):
@@ -363,8 +366,37 @@ def test_every_alias_of_a_key_is_a_text_in_the_secret():
     made = role([{"preset": "fetch"}], grants, found={"keys": secret(**{"1.10": "sk-kept"})}).one("keys_secret")["data"]
     assert sorted(made) == sorted(aliases)
     assert base64.b64decode(made["1.10"]) == b"sk-kept"
-    keys = role([{"preset": "fetch"}], grants, found={"keys": {"data": made}}).value(f"_{NAME}_key_list")
+    keys = role([{"preset": "fetch"}], grants, found={"keys": {"metadata": OWN, "data": made}}).value(f"_{NAME}_key_list")
     assert {key["key_alias"]: base64.b64encode(key["key"].encode()).decode() for key in keys} == made
+
+
+def tasks(file: str) -> dict[str, dict[str, Any]]:
+    return {task["name"]: task for task in yaml.safe_load((ROOT / "roles" / NAME / "tasks" / file).read_text())}
+
+
+@pytest.mark.parametrize("metadata", [{"name": "x"}, {"labels": {"app": "x"}}])
+def test_a_secret_of_somebody_elses_is_neither_written_to_nor_removed(metadata: dict[str, Any]):
+    found = {"keys": {**secret(agent="sk-of-somebody"), "metadata": metadata}, "gateway": {"items": [{}]}}
+    wanting = role([FETCH], [{"key_alias": "agent", "servers": ["web"]}], found=found)
+    (fact,) = [each for each in tasks("check.yml")["There is what the servers need"]["loop"] if "keys_secret" in each["remedy"]]
+    assert wanting.text(fact["holds"]) is False
+    assert "has a Secret 'litemaas-mcp-gateway-keys' that this role has not made." in wanting.text(fact["remedy"])
+    assert wanting.value(f"_{NAME}_values") == {}
+    assert role([FETCH], found=found).text(fact["holds"]) is True
+    gone = role(found=found, ocp4_workload_litemaas_remove=True)
+    assert gone.value(f"_{NAME}_removable") == []
+    assert not gone.value(f"_{NAME}_made")
+
+
+@pytest.mark.parametrize(("kept", "removing", "asked", "deleted"), [(0, 0, 0, 0), (1, 0, 1, 1), (0, 1, 1, 0), (1, 1, 1, 1)])
+def test_keys_go_with_the_rest_even_when_their_secret_is_lost(kept: int, removing: int, asked: int, deleted: int):
+    found = role(found={"keys": secret(agent="sk-x") if kept else None}, ocp4_workload_litemaas_remove=bool(removing))
+    keys, values = (
+        tasks("grants.yml")[name]
+        for name in ("The keys reach what they may, and there are no others of this role", "The keys' values are gone with the last key")
+    )
+    assert (found.value(keys["when"]), found.value(values["when"])) == (bool(asked), bool(deleted))
+    assert found.text(keys["rhpds.litemaas.litellm_keys"]["state"]) == "absent"
 
 
 FETCH = {"preset": "fetch"}
