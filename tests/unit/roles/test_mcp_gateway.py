@@ -89,6 +89,10 @@ def objects(*arguments: Any, **variables: Any) -> dict[tuple[str, str], dict[str
     return {(each["kind"], each["metadata"]["name"]): each for each in role(*arguments, **variables).value(f"_{NAME}_objects")}
 
 
+def tasks(file: str) -> dict[str, dict[str, Any]]:
+    return {task["name"]: task for task in yaml.safe_load((ROOT / "roles" / NAME / "tasks" / file).read_text())}
+
+
 def container(deployment: dict[str, Any]) -> dict[str, Any]:
     (found,) = deployment["spec"]["template"]["spec"]["containers"]
     return found
@@ -266,14 +270,20 @@ def test_a_team_that_loses_its_grant_is_told_that_it_may_use_no_server():
 
 
 def test_a_litellm_that_is_gone_is_not_asked_to_forget():
+    def asked_and_said(**given: Any) -> tuple[bool, bool]:
+        names = ("LiteLLM forgets what the role has told it", "Say what LiteLLM was not asked to forget")
+        found = role(ocp4_workload_litemaas_remove=True, **given)
+        asked, said = (found.value(tasks("remove_workload.yml")[name]["when"]) for name in names)
+        return asked, said
+
     record = {"record": secret(record="{}")}
     running = {"gateway": {"items": [{"metadata": {"name": "litellm"}}]}}
-    assert role(found=record | running).value(f"_{NAME}_made")
-    assert role(found=record, litellm_api_url="https://litellm.example.com").value(f"_{NAME}_made")
-    assert not role(found=record).value(f"_{NAME}_made")
-    assert not role(found=running).value(f"_{NAME}_made")
+    assert asked_and_said(found=record | running) == (True, False)
+    assert asked_and_said(found=record, litellm_api_url="https://litellm.example.com") == (True, False)
+    assert asked_and_said(found=record) == asked_and_said(found=record | running | {"litellm": None}) == (False, True)
+    assert asked_and_said(found=running) == asked_and_said() == (False, False)
     asked = role(litellm_labels={"app": "litellm", "tier": "a b"}).value(f"_{NAME}_paths.gateway")
-    assert asked == "/apis/apps/v1/namespaces/litemaas/deployments?labelSelector=app%3Dlitellm%2Ctier%3Da%20b"
+    assert asked == "/api/v1/namespaces/litemaas/pods?labelSelector=app%3Dlitellm%2Ctier%3Da%20b"
 
 
 def test_nothing_wanted_is_nothing_done():
@@ -368,10 +378,6 @@ def test_every_alias_of_a_key_is_a_text_in_the_secret():
     assert base64.b64decode(made["1.10"]) == b"sk-kept"
     keys = role([{"preset": "fetch"}], grants, found={"keys": {"metadata": OWN, "data": made}}).value(f"_{NAME}_key_list")
     assert {key["key_alias"]: base64.b64encode(key["key"].encode()).decode() for key in keys} == made
-
-
-def tasks(file: str) -> dict[str, dict[str, Any]]:
-    return {task["name"]: task for task in yaml.safe_load((ROOT / "roles" / NAME / "tasks" / file).read_text())}
 
 
 @pytest.mark.parametrize("metadata", [{"name": "x"}, {"labels": {"app": "x"}}])
