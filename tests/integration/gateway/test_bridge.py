@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -37,9 +38,8 @@ def pod(entry: dict[str, Any], places: dict[str, str], secrets: dict[str, str] |
     (container,) = role.one("deployment")["spec"]["template"]["spec"]["containers"]
 
     def here(text: str) -> str:
-        for there, place in {"/opt/servers": str(BRIDGE), **places}.items():
-            text = text.replace(there, place)
-        return text
+        all_of_them = {"/opt/servers": str(BRIDGE), **places}
+        return re.sub("|".join(all_of_them), lambda there: all_of_them[there[0]], text)
 
     environment = {each["name"]: here(each["value"]) if "value" in each else (secrets or {})[each["name"]] for each in container["env"]}
     del environment["PORT"]  # it may be taken here
