@@ -18,6 +18,9 @@ if AnsibleCollectionConfig.collection_finder is None:
     # A test may have imported the collection as the plain package that it is; from here on Ansible asks it for its routing.
     collection = importlib.import_module("ansible_collections.rhpds.litemaas")
     collection._collection_meta = getattr(collection, "_collection_meta", {})
+    # Likewise the folder of its filters, which Ansible finds by a __file__ that a plain package without __init__.py does not have.
+    filters = importlib.import_module("ansible_collections.rhpds.litemaas.plugins.filter")
+    filters.__file__ = filters.__file__ or str(ROOT / "plugins/filter/__synthetic__")
 
 
 class Role:
