@@ -66,7 +66,7 @@ LIST = (list, "a list")
 MAPPING = (dict, "a mapping")
 NUMBER = (int, "a whole number")
 FLAG = (bool, "true or false")
-KINDS = (FLAG, TEXT, LIST, MAPPING, NUMBER, (float, "a number"))  # a flag is a number too
+KINDS = dict((FLAG, TEXT, LIST, MAPPING, NUMBER, (float, "a number")))
 SOURCES = ("url", "image", "command")
 # What is only of a pod.
 POD = {
@@ -161,7 +161,7 @@ def _named(number: int, entry: Any, *fields: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    return next((name for kind, name in KINDS if isinstance(value, kind)), "nothing")
+    return next((KINDS[kind] for kind in type(value).__mro__ if kind in KINDS), "nothing")
 
 
 def _wrong_shape(entry: Any, fields: dict[str, Any]) -> Iterator[str]:

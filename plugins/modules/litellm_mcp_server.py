@@ -435,7 +435,7 @@ class Server(Resource):
             body.setdefault("mcp_info", info_of(record["mcp_info"] or {}))
         self._write(self.client.put, body)
         if self._forgets(record):
-            for _ in range(2):  # an issuer that is sent again makes LiteLLM forget the rest once more
+            for __ in range(2):  # an issuer that is sent again makes LiteLLM forget the rest once more
                 now = self.read()
                 lost = [field for field in self._given() if not field.same(field.held(now), self.wanted[field.name])]
                 values = {field.name: field.sent(field.held(now), self.wanted[field.name]) for field in lost}
