@@ -26,7 +26,7 @@ MODEL = """coalesce(nullif(model_group, ''), nullif(model, ''), 'unknown')"""
 # alone the daily table is asked.
 CALLS = f"""(
     SELECT "startTime"::date AS day, {MODEL} AS model, "user", 1 AS requests, (status = 'failure')::int AS failures, total_tokens, spend
-    FROM "LiteLLM_SpendLogs" WHERE call_type IS DISTINCT FROM 'call_mcp_tool'
+    FROM "LiteLLM_SpendLogs" WHERE coalesce(mcp_namespaced_tool_name, '') = ''
     UNION ALL
     SELECT date::date, {MODEL}, user_id, api_requests, failed_requests, prompt_tokens + completion_tokens, spend
     FROM "LiteLLM_DailyUserSpend" WHERE mcp_namespaced_tool_name <> ''
