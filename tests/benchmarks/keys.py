@@ -72,9 +72,9 @@ class Bench:
         if not self.times.reads:
             self.count_reads(options)
         self.time("removed", removed)
-        keys, absent = (
-            Playbook(self._place(), [{"rhpds.litemaas.litellm_keys": task}]) for task in ({**options, "create_users": False}, absent)
-        )
+        alone = {name: value for name, value in options.items() if name not in ("prefix", "count")}
+        alone["keys"] = [{"key_alias": f"{name}-{number}"} for number in range(KEYS)]
+        keys, absent = (Playbook(self._place(), [{"rhpds.litemaas.litellm_keys": task}]) for task in (alone, absent))
         self.time("keys", keys)
         absent.run()
 
