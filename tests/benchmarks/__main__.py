@@ -187,7 +187,7 @@ def measure_server() -> None:
 
 def measure_keys() -> None:
     with running_stack() as stack:
-        (ROOT / "docs" / "benchmarks-keys.md").write_text(keys.report(keys.measure(stack), stack.litellm_version))
+        (ROOT / "docs" / "benchmarks-keys.md").write_text(keys.report(keys.measure(stack)))
     print("docs/benchmarks-keys.md is written")
 
 
@@ -205,7 +205,7 @@ def measure_deploy() -> None:
 
 def measure_gateway() -> None:
     with running_stack() as stack:
-        (ROOT / "docs" / "benchmarks-gateway.md").write_text(gateway.report(gateway.measure(stack), stack.litellm_version))
+        (ROOT / "docs" / "benchmarks-gateway.md").write_text(gateway.report(gateway.measure(stack)))
     print("docs/benchmarks-gateway.md is written")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from conftest import Stack
 from tests.benchmarks.load import put
+from tests.benchmarks.timed import against, heading
 from tests.support.mcp_http import MODERN, request_parts
 from tests.support.server import COMMAND, ServerProcess
 
@@ -102,24 +102,17 @@ def _memory(figures: Figures, stack: Stack) -> None:
 
 
 def report(figures: Figures, litellm: str) -> str:
-    def verdict(figure: str, met: bool) -> str:
-        return figure if met else f"**{figure}, missed**"
-
     rows = []
     for callers in CALLERS:
         tool, direct = figures.p50["tool", callers], figures.p50["direct", callers]
-        added, ratio = verdict(f"{tool - direct:.1f}", callers > 1 or tool - direct <= 3), f"{tool / direct:.2f}"
+        added, ratio = against(f"{tool - direct:.1f}", callers > 1 or tool - direct <= 3), f"{tool / direct:.2f}"
         rates = figures.per_second["tool", callers], figures.per_second["direct", callers]
-        cells = [callers, f"{tool:.1f}", f"{direct:.1f}", added, ratio if callers == 1 else verdict(ratio, tool / direct <= 1.3)]
+        cells = [callers, f"{tool:.1f}", f"{direct:.1f}", added, ratio if callers == 1 else against(ratio, tool / direct <= 1.3)]
         rows.append(f"| {' | '.join(map(str, cells))} | {rates[0]:.0f} | {rates[1]:.0f} |")
     grown = figures.after - figures.before
     return "\n".join(
         [
-            "<!-- Written by `make bench` (tests/benchmarks/admin.py): run that again rather than edit this. -->",
-            "# Benchmarks: LiteLLM's administration over MCP",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, LiteLLM {litellm}.",
-            "",
+            *heading("LiteLLM's administration over MCP", "admin", f"LiteLLM {litellm}"),
             f"`{TOOL}` with 5 users a page, beside the same `GET /user/list` made directly, both by the load generator's keep-alive",
             "connections, in rounds of alternating order. Server, LiteLLM, its database and the generator share the machine. Times are",
             f"milliseconds, medians of {ROUNDS} rounds. The goals: 3 ms more for one caller, 1.3 times as long for sixteen.",
@@ -129,10 +122,10 @@ def report(figures: Figures, litellm: str) -> str:
             *rows,
             "",
             "With a small server in LiteLLM's place, which gives its recorded answer at once, one caller's tool call takes",
-            f"{verdict(f'{figures.own:.1f} ms', figures.own <= 3)} more than the direct call: that much is this server's own.",
+            f"{against(f'{figures.own:.1f} ms', figures.own <= 3)} more than the direct call: that much is this server's own.",
             "",
             f"Resident memory: {figures.before:.1f} MB when warm, {figures.after:.1f} MB after {figures.calls:,} calls more:",
-            f"{verdict(f'{grown:+.1f} MB', grown < 2)} (goal: flat, below 2 MB), with the small server.",
+            f"{against(f'{grown:+.1f} MB', grown < 2)} (goal: flat, below 2 MB), with the small server.",
             "",
         ]
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -17,13 +16,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from conftest import Stack
+from tests.benchmarks.timed import against, heading
 from tests.support.ansible_run import Playbook
 from tests.support.cluster.control_plane import Asked
 from tests.support.clusters import Cluster, running
@@ -240,7 +239,10 @@ def report(figures: Figures) -> str:
         runs = figures.runs[subject.name, way, phase]
         seconds, requests = median(runs.seconds), median(runs.requests)
         goals = (subject.seconds.get(phase), subject.requests.get(phase)) if way == THE_ROLE else (None, None)
-        return f"{_against(f'{seconds:.1f} s', seconds, goals[0])} | {_against(f'{requests:.0f}', requests, goals[1])}"
+        return " | ".join(
+            against(figure, goal is None or value <= goal)
+            for figure, value, goal in zip((f"{seconds:.1f} s", f"{requests:.0f}"), (seconds, requests), goals, strict=True)
+        )
 
     ways = [THE_ROLE, *([KUBECTL] if figures.kubectl else []), BARE]
     rows = [
@@ -252,14 +254,12 @@ def report(figures: Figures) -> str:
     ]
     return "\n".join(
         [
-            "<!-- Written by `make bench` (tests/benchmarks/deploy.py): run that again rather than edit this. -->",
-            "# Benchmarks: the deployment",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, "
-            f"Python {platform.python_version()},",
-            f"ansible-core {version('ansible-core')}, kubernetes (Python) {version('kubernetes')}, "
-            + (f"kubectl {figures.kubectl}." if figures.kubectl else "no kubectl here (Debian's is in kubernetes-client)."),
-            "",
+            *heading(
+                "the deployment",
+                "deploy",
+                f"kubernetes (Python) {version('kubernetes')}",
+                f"kubectl {figures.kubectl}" if figures.kubectl else "no kubectl (Debian's is in kubernetes-client)",
+            ),
             *EXPLANATION.strip().splitlines(),
             "",
             f"| what | by | {' | | '.join(PHASES)} | |",
@@ -288,9 +288,3 @@ GOALS = """
 The goals, for the stack with its MCP server: 18 s and 12 s, in no more requests than the deployer in use today needs, which takes 37 to
 42 s and 91 requests, then 36 s and 96 requests with nine changes. For the MCP server alone: 8 s and 6 s.
 """
-
-
-def _against(figure: str, value: float, goal: float | None) -> str:
-    if goal is None:
-        return figure
-    return figure if value <= goal else f"**{figure}, missed ({goal})**"

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import httpx
-
 from conftest import Stack
-from tests.support.ansible_run import Playbook
+from tests.benchmarks.timed import Stopwatch, against, heading
 from tests.support.mcp_http import RawClient
 from tests.support.server import ServerProcess
 
@@ -30,37 +20,17 @@ GOAL = 1.5
 HERE = Path(__file__).parent
 
 
-@dataclass
-class Times:
-    """Seconds of each round; `direct` and `through` are those of every call."""
+class Bench(Stopwatch):
+    """The steps: `start` a playbook with one task, which does nothing; `direct` and `through` are the seconds of every call."""
 
-    start: list[float] = field(default_factory=list)  # a playbook with one task, which does nothing
-    made: list[float] = field(default_factory=list)
-    again: list[float] = field(default_factory=list)
-    removed: list[float] = field(default_factory=list)
-    floor: list[float] = field(default_factory=list)
-    looped: list[float] = field(default_factory=list)
-    direct: list[float] = field(default_factory=list)
-    through: list[float] = field(default_factory=list)
-
-    def of(self, what: str) -> float:
-        return median(getattr(self, what))
-
-
-class Bench:
-    def __init__(self, stack: Stack, folder: Path) -> None:
-        self.stack, self.folder, self.times = stack, folder, Times()
-        self.connection = {"url": stack.litellm_url, "api_key": stack.litellm_master_key}
-        self.http = httpx.Client(base_url=stack.litellm_url, headers={"Authorization": f"Bearer {stack.litellm_master_key}"}, timeout=60)
-
-    def run(self) -> Times:
+    def run(self) -> Bench:
         for number in range(ROUNDS):
             steps = [self.by_module, self.by_floor, self.by_loop]
             for step in steps if number % 2 == 0 else reversed(steps):
                 step()
-            self.time("start", [{"ansible.builtin.ping": {}}])
+            self.playbook("start", [{"ansible.builtin.ping": {}}])
         self.calls()
-        return self.times
+        return self
 
     def servers(self) -> list[dict[str, Any]]:
         mark = uuid.uuid4().hex[:6]
@@ -79,14 +49,14 @@ class Bench:
         servers = self.servers()
         task = {"rhpds.litemaas.litellm_mcp_server": {**self.connection, "servers": servers}}
         absent = [{"server_name": server["server_name"], "state": "absent"} for server in servers]
-        self.time("made", [task])
-        self.time("again", [task])
-        self.time("removed", [{"rhpds.litemaas.litellm_mcp_server": {**self.connection, "servers": absent}}])
+        self.playbook("made", [task])
+        self.playbook("again", [task])
+        self.playbook("removed", [{"rhpds.litemaas.litellm_mcp_server": {**self.connection, "servers": absent}}])
 
     def by_loop(self) -> None:
         servers = self.servers()
         options = {**self.connection, **{name: f"{{{{ item.{name} }}}}" for name in servers[0]}}
-        self.time("looped", [{"rhpds.litemaas.litellm_mcp_server": options, "loop": servers}])
+        self.playbook("looped", [{"rhpds.litemaas.litellm_mcp_server": options, "loop": servers}])
         self.remove(servers)
 
     def by_floor(self) -> None:
@@ -94,10 +64,7 @@ class Bench:
         servers = self.servers()
         more = {"transport": "http", "url": self.stack.mcp_url}
         calls = [["/v1/mcp/server", {"server_id": str(uuid.uuid4()), **server, **more}] for server in servers]
-        order = {"url": self.stack.litellm_url, "key": self.stack.litellm_master_key, "concurrency": 1, "phases": [calls]}
-        client = [sys.executable, str(HERE / "bare_keys.py")]
-        done = subprocess.run(client, input=json.dumps(order), capture_output=True, text=True, check=True)
-        self._note("floor", float(done.stdout))
+        self.bare("floor", calls)
         self.remove(servers)
 
     def remove(self, servers: list[dict[str, Any]]) -> None:
@@ -126,52 +93,33 @@ class Bench:
                         if answer.get("isError"):
                             raise SystemExit(f"{tool}: {answer}")
                         if number >= 0:  # the first ones warm
-                            getattr(self.times, what).append(seconds)
+                            self.seconds.setdefault(what, []).append(seconds)
             finally:
                 self.http.post("/key/delete", json={"keys": [key]})
                 self.http.delete(f"/v1/mcp/server/{made['server_id']}")
-        print(f"  calls    {self.times.of('direct') * 1000:.1f} ms direct, {self.times.of('through') * 1000:.1f} ms through", flush=True)
-
-    def time(self, what: str, tasks: list[dict[str, Any]]) -> None:
-        playbook = Playbook(Path(tempfile.mkdtemp(dir=self.folder)), tasks)
-        started = time.perf_counter()
-        code, said = playbook.run()
-        elapsed = time.perf_counter() - started
-        if code or (what == "again" and "changed=0" not in said):
-            raise SystemExit(f"{what}:\n{said[-4000:]}")
-        self._note(what, elapsed)
-
-    def _note(self, what: str, seconds: float) -> None:
-        getattr(self.times, what).append(seconds)
-        print(f"  {what:8} {seconds:6.2f} s", flush=True)
+        print(f"  calls    {self.of('direct') * 1000:.1f} ms direct, {self.of('through') * 1000:.1f} ms through", flush=True)
 
 
-def measure(stack: Stack) -> Times:
+def measure(stack: Stack) -> Bench:
     with tempfile.TemporaryDirectory() as folder:
         return Bench(stack, Path(folder)).run()
 
 
-def report(times: Times, litellm: str) -> str:
-    start, made, floor = times.of("start"), times.of("made"), times.of("floor")
+def report(bench: Bench) -> str:
+    start, made, floor = bench.of("start"), bench.of("made"), bench.of("floor")
     ratio = (made - start) / floor
-    direct, through = times.of("direct") * 1000, times.of("through") * 1000
+    direct, through = bench.of("direct") * 1000, bench.of("through") * 1000
     rows = [
         (f"{SERVERS} servers by `litellm_mcp_server`, in one task", made, made - start),
         ("the same requests by a bare HTTP client, one after the other", floor, floor),
-        (f"{SERVERS} servers by a task each", times.of("looped"), times.of("looped") - start),
-        ("again in one task, nothing to change", times.of("again"), times.of("again") - start),
-        ("all removed in one task, their grants too", times.of("removed"), times.of("removed") - start),
+        (f"{SERVERS} servers by a task each", bench.of("looped"), bench.of("looped") - start),
+        ("again in one task, nothing to change", bench.of("again"), bench.of("again") - start),
+        ("all removed in one task, their grants too", bench.of("removed"), bench.of("removed") - start),
         ("a playbook with one `ping`: Ansible's start", start, None),
     ]
     return "\n".join(
         [
-            "<!-- Written by `make bench` (tests/benchmarks/gateway.py): run that again rather than edit this. -->",
-            "# Benchmarks: MCP servers behind LiteLLM",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, "
-            f"Python {platform.python_version()},",
-            f"ansible-core {version('ansible-core')}, LiteLLM {litellm}.",
-            "",
+            *heading("MCP servers behind LiteLLM", "gateway", f"LiteLLM {bench.stack.litellm_version}"),
             "Ansible, LiteLLM, its database and the server that is called share the machine, and what is compared runs in the same rounds:",
             f"the ratios matter, not the absolute figures. Figures are medians of {ROUNDS} rounds.",
             "",
@@ -188,8 +136,7 @@ def report(times: Times, litellm: str) -> str:
                 for name, all_of_it, beyond in rows
             ),
             "",
-            f"One task takes {f'{ratio:.2f}' if ratio <= GOAL else f'**{ratio:.2f}, missed**'} times the bare client's time; "
-            f"the goal is ≤ {GOAL}.",
+            f"One task takes {against(f'{ratio:.2f}', ratio <= GOAL)} times the bare client's time; the goal is ≤ {GOAL}.",
             "",
             "## Calling",
             "",

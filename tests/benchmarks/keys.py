@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import httpx
-
 from conftest import Stack
+from tests.benchmarks.timed import Stopwatch, against, heading
 from tests.support.ansible_run import Playbook
 from tests.support.relay import Relay
 
@@ -27,89 +20,66 @@ KEYS, LOOPED, CONCURRENCY, ROUNDS, AD_HOC = 300, 30, 8, 3, 7
 SETTINGS = {"max_budget": 5.0, "budget_duration": "7d", "duration": "30d", "models": ["all-proxy-models"]}
 
 
-@dataclass
-class Times:
-    """Seconds of each round, and how many requests a run that changes nothing takes."""
+class Bench(Stopwatch):
+    """The steps: `empty` an empty playbook, `made` KEYS keys and as many users, `keys` KEYS keys without users, `looped` LOOPED keys."""
 
-    empty: list[float] = field(default_factory=list)  # an empty playbook
-    made: list[float] = field(default_factory=list)  # KEYS keys and as many users
-    keys: list[float] = field(default_factory=list)  # KEYS keys, no users
-    again: list[float] = field(default_factory=list)
-    removed: list[float] = field(default_factory=list)
-    floor: list[float] = field(default_factory=list)
-    looped: list[float] = field(default_factory=list)  # LOOPED keys
-    ping: list[float] = field(default_factory=list)
-    budget: list[float] = field(default_factory=list)
-    reads: dict[str, int] = field(default_factory=dict)
-    held: dict[str, int] = field(default_factory=dict)  # keys and users of the proxy then
-
-    def of(self, what: str) -> float:
-        return median(getattr(self, what))
-
-
-class Bench:
     def __init__(self, stack: Stack, folder: Path) -> None:
-        self.stack, self.folder, self.times = stack, folder, Times()
-        self.connection = {"url": stack.litellm_url, "api_key": stack.litellm_master_key}
-        self.http = httpx.Client(base_url=stack.litellm_url, headers={"Authorization": f"Bearer {stack.litellm_master_key}"}, timeout=60)
+        super().__init__(stack, folder)
+        self.reads: dict[str, int] = {}  # requests of a run that changes nothing
+        self.held: dict[str, int] = {}  # keys and users of the proxy then
 
-    def run(self) -> Times:
+    def run(self) -> Bench:
         for number in range(ROUNDS):
             steps = [self.by_module, self.by_floor, self.by_loop]
             for step in steps if number % 2 == 0 else reversed(steps):
                 step()
-            self.time("empty", Playbook(self._place(), []))
+            self.playbook("empty", [])
         self.ad_hoc()
-        return self.times
+        return self
 
     def by_module(self) -> None:
         name = f"bench-{uuid.uuid4().hex[:6]}"
         options = {**self.connection, "name": name, "prefix": f"{name}-", "count": KEYS, "concurrency": CONCURRENCY, **SETTINGS}
         absent = {**self.connection, "name": name, "state": "absent"}
-        made, removed = (Playbook(self._place(), [{"rhpds.litemaas.litellm_keys": task}]) for task in (options, absent))
-        self.time("made", made)
-        self.time("again", made)
-        if not self.times.reads:
+        for what in ("made", "again"):
+            self.playbook(what, [{"rhpds.litemaas.litellm_keys": options}])
+        if not self.reads:
             self.count_reads(options)
-        self.time("removed", removed)
+        self.playbook("removed", [{"rhpds.litemaas.litellm_keys": absent}])
         alone = {name: value for name, value in options.items() if name not in ("prefix", "count")}
         alone["keys"] = [{"key_alias": f"{name}-{number}"} for number in range(KEYS)]
-        keys, absent = (Playbook(self._place(), [{"rhpds.litemaas.litellm_keys": task}]) for task in (alone, absent))
-        self.time("keys", keys)
-        absent.run()
+        self.playbook("keys", [{"rhpds.litemaas.litellm_keys": alone}])
+        Playbook(self.place(), [{"rhpds.litemaas.litellm_keys": absent}]).run()
 
     def count_reads(self, options: dict[str, Any]) -> None:
         """Once more through a relay that counts, outside the times."""
-        self.times.held = {
+        self.held = {
             "keys": self.http.get("/key/list", params={"size": 1}).json()["total_count"],
             "users": self.http.get("/user/list", params={"page_size": 1}).json()["total"],
         }
         with Relay(self.stack.litellm_url) as relay:
-            code, said = Playbook(self._place(), [{"rhpds.litemaas.litellm_keys": {**options, "url": relay.url}}]).run()
+            code, said = Playbook(self.place(), [{"rhpds.litemaas.litellm_keys": {**options, "url": relay.url}}]).run()
         if code or "changed=0" not in said or any(asked.method != "GET" for asked in relay.asked):
             raise SystemExit(f"a second run changed something:\n{said[-2000:]}")
-        self.times.reads = {"keys": relay.count("/key/list"), "users": relay.count("/user/list"), "all": len(relay.asked)}
+        self.reads = {"keys": relay.count("/key/list"), "users": relay.count("/user/list"), "all": len(relay.asked)}
 
     def by_floor(self) -> None:
         name = f"bench-{uuid.uuid4().hex[:6]}"
         names = [f"{name}-{number}" for number in range(KEYS)]
         users = [["/user/new", {"user_id": each, "auto_create_key": False}] for each in names]
         keys = [["/key/generate", {"key_alias": each, "user_id": each, "key": f"sk-{uuid.uuid4().hex}", **SETTINGS}] for each in names]
-        order = {"url": self.stack.litellm_url, "key": self.stack.litellm_master_key, "concurrency": CONCURRENCY, "phases": [users, keys]}
-        client = [sys.executable, str(Path(__file__).with_name("bare_keys.py"))]
-        done = subprocess.run(client, input=json.dumps(order), capture_output=True, text=True, check=True)
-        self._note("floor", float(done.stdout))
+        self.bare("floor", users, keys, concurrency=CONCURRENCY)
         for start in range(0, KEYS, 100):
             self.http.post("/user/delete", json={"user_ids": names[start : start + 100]}).raise_for_status()  # and their keys
 
     def by_loop(self) -> None:
         """One key after the other, each by eight tasks, as the role in use today makes them; it makes no users."""
         name = f"bench-{uuid.uuid4().hex[:6]}"
-        folder = self._place()
+        folder = self.place()
         (folder / "one.json").write_text(json.dumps(self._tasks_of_a_key()))
         variables = {"prefix": name, "api": self.connection, "settings": SETTINGS}
         loop = {"ansible.builtin.include_tasks": "one.json", "loop": list(range(LOOPED)), "loop_control": {"loop_var": "number"}}
-        self.time("looped", Playbook(folder, [{"ansible.builtin.set_fact": variables}, loop]))
+        self.playbook("looped", [{"ansible.builtin.set_fact": variables}, loop], folder)
         aliases = [f"{name}-{number}" for number in range(LOOPED)]
         self.http.post("/key/delete", json={"key_aliases": aliases}).raise_for_status()
 
@@ -139,7 +109,7 @@ class Bench:
     def ad_hoc(self) -> None:
         user = f"bench-{uuid.uuid4().hex[:6]}"
         self.http.post("/user/new", json={"user_id": user, "auto_create_key": False}).raise_for_status()
-        environment = Playbook(self._place(), []).environment
+        environment = Playbook(self.place(), []).environment
         environment |= {"LITELLM_API_URL": self.connection["url"], "LITELLM_API_KEY": self.connection["api_key"]}
         ansible = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m"]
         for number in range(AD_HOC):
@@ -150,67 +120,43 @@ class Bench:
             for what in sorted(commands, reverse=number % 2 == 1):
                 started = time.perf_counter()
                 subprocess.run(commands[what], env=environment, cwd=self.folder, capture_output=True, check=True)
-                self._note(what, time.perf_counter() - started)
+                self.note(what, time.perf_counter() - started)
         self.http.post("/user/delete", json={"user_ids": [user]}).raise_for_status()
 
-    def time(self, what: str, playbook: Playbook) -> None:
-        started = time.perf_counter()
-        code, said = playbook.run()
-        elapsed = time.perf_counter() - started
-        if code:
-            raise SystemExit(f"{what}:\n{said[-4000:]}")
-        self._note(what, elapsed)
 
-    def _note(self, what: str, seconds: float) -> None:
-        getattr(self.times, what).append(seconds)
-        print(f"  {what:8} {seconds:6.2f} s", flush=True)
-
-    def _place(self) -> Path:
-        return Path(tempfile.mkdtemp(dir=self.folder))
-
-
-def measure(stack: Stack) -> Times:
+def measure(stack: Stack) -> Bench:
     with tempfile.TemporaryDirectory() as folder:
         return Bench(stack, Path(folder)).run()
 
 
-def report(times: Times, litellm: str) -> str:
-    empty, made, floor = times.of("empty"), times.of("made"), times.of("floor")
-    ours, keys, looped = (made - empty) / KEYS, times.of("keys") - empty, (times.of("looped") - empty) / LOOPED
-    most = -(-times.held["keys"] // 100) - (-times.held["users"] // 100)
-    budget, ping = times.of("budget"), times.of("ping")
-
-    def verdict(figure: str, met: bool) -> str:
-        return figure if met else f"**{figure}, missed**"
+def report(bench: Bench) -> str:
+    empty, made, floor = bench.of("empty"), bench.of("made"), bench.of("floor")
+    ours, keys, looped = (made - empty) / KEYS, bench.of("keys") - empty, (bench.of("looped") - empty) / LOOPED
+    most = -(-bench.held["keys"] // 100) - (-bench.held["users"] // 100)
+    budget, ping = bench.of("budget"), bench.of("ping")
 
     rows = [
         (f"{KEYS} keys and users by `litellm_keys`", made, made - empty, ours),
         (f"the same calls by a bare HTTP client, {CONCURRENCY} at a time", floor, floor, floor / KEYS),
-        (f"{KEYS} keys, no users, by `litellm_keys`", times.of("keys"), keys, keys / KEYS),
-        (f"{LOOPED} keys, no users, by a loop of eight tasks a key", times.of("looped"), times.of("looped") - empty, looped),
-        (f"`litellm_keys` again, nothing to change, {KEYS} keys", times.of("again"), times.of("again") - empty, None),
-        (f"`litellm_keys` removes the {KEYS} keys and users", times.of("removed"), times.of("removed") - empty, None),
+        (f"{KEYS} keys, no users, by `litellm_keys`", bench.of("keys"), keys, keys / KEYS),
+        (f"{LOOPED} keys, no users, by a loop of eight tasks a key", bench.of("looped"), bench.of("looped") - empty, looped),
+        (f"`litellm_keys` again, nothing to change, {KEYS} keys", bench.of("again"), bench.of("again") - empty, None),
+        (f"`litellm_keys` removes the {KEYS} keys and users", bench.of("removed"), bench.of("removed") - empty, None),
         ("an empty playbook", empty, None, None),
     ]
     goals = [
-        ("times faster than the loop, a key without a user", verdict(f"{looped / (keys / KEYS):.0f}", looped * KEYS / keys >= 20), "≥ 20"),
-        ("times the bare client's time", verdict(f"{(made - empty) / floor:.2f}", (made - empty) / floor <= 1.3), "≤ 1.3"),
+        ("times faster than the loop, a key without a user", against(f"{looped / (keys / KEYS):.0f}", looped * KEYS / keys >= 20), "≥ 20"),
+        ("times the bare client's time", against(f"{(made - empty) / floor:.2f}", (made - empty) / floor <= 1.3), "≤ 1.3"),
         (
-            f"reads of a run that changes nothing, {times.held['keys']} keys and {times.held['users']} users on the proxy",
-            verdict(str(times.reads["all"]), times.reads["all"] <= most),
+            f"reads of a run that changes nothing, {bench.held['keys']} keys and {bench.held['users']} users on the proxy",
+            against(str(bench.reads["all"]), bench.reads["all"] <= most),
             f"≤ {most}",
         ),
-        ("one ad-hoc `litellm_user_budget` beside `ansible -m ping`", verdict(f"{budget / ping:.2f}", budget / ping <= 1.3), "≤ 1.3"),
+        ("one ad-hoc `litellm_user_budget` beside `ansible -m ping`", against(f"{budget / ping:.2f}", budget / ping <= 1.3), "≤ 1.3"),
     ]
     return "\n".join(
         [
-            "<!-- Written by `make bench` (tests/benchmarks/keys.py): run that again rather than edit this. -->",
-            "# Benchmarks: workshop keys",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end, "
-            f"Python {platform.python_version()},",
-            f"ansible-core {version('ansible-core')}, LiteLLM {litellm}.",
-            "",
+            *heading("workshop keys", "keys", f"LiteLLM {bench.stack.litellm_version}"),
             "Ansible, LiteLLM and its database share the machine, and what is compared runs in the same rounds: the ratios matter, not",
             f"the absolute figures. Figures are medians of {ROUNDS} rounds. The loop sets facts, sends",
             "`/key/generate` by `uri`, sets facts over the answer and shows it, as the workshop role in use today does; it is measured",

@@ -1,4 +1,4 @@
-"""The floor: sends LiteLLM the calls that make users and keys, so many at a time, with nothing around them.
+"""The floor: sends LiteLLM calls, so many at a time, with nothing around them.
 
 Reads {"url", "key", "concurrency", "phases": [[[path, body], …], …]} from stdin and prints the seconds that sending took.
 """
