@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from litemaas_mcp.backends.http import Refused, brief, message
 from litemaas_mcp.backends.litellm import LiteLLM
 from litemaas_mcp.errors import Failure, Unavailable
 from litemaas_mcp.settings import SettingsError
 
+from tests.support.certificates import private_authority
 from tests.support.http_stand_in import HttpStandIn
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.tools import settings_of, started
@@ -190,33 +184,12 @@ def test_a_file_without_certificates_is_named(stack, tmp_path):
 
 
 async def test_certificates_are_verified_against_the_given_authority(stack, tmp_path):
-    certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
-    self_signed(certificate, key)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    authority, context = private_authority(tmp_path)
     url = httpx.URL(stack.litellm_url)
     with TcpProxy(url.host, url.port, tls=context) as relay:
         secure = f"https://127.0.0.1:{relay.port}"
         async with started(settings_of(stack, litellm_api_url=secure)) as backends:
             with pytest.raises(Unavailable, match="certificate is not trusted"):
                 await backends.litellm.deployments()
-        async with started(settings_of(stack, litellm_api_url=secure, ssl_ca_file=str(certificate))) as backends:
+        async with started(settings_of(stack, litellm_api_url=secure, ssl_ca_file=str(authority))) as backends:
             assert await backends.litellm.deployments()
-
-
-def self_signed(certificate: Path, key: Path) -> None:
-    """A certificate for 127.0.0.1 that is its own authority."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "litemaas test")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder(
-            name, name, private.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1)
-        )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(private, hashes.SHA256())
-    )
-    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))

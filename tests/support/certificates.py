@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def private_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make an authority; return its PEM file, and what a server on 127.0.0.1 that it vouches for presents."""
+def private_authority(folder: Path, host: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
+    """Make an authority; return its PEM file, and what a server that it vouches for at this address presents."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -21,7 +21,7 @@ def private_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
         x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

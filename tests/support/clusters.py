@@ -122,13 +122,14 @@ def running(which: str | None = None, openshift: bool = True) -> Iterator[Cluste
             server.client.headers["User-Agent"] = AGENT
             cluster = Cluster(which, server.url, file, path, server.client, server)
             if openshift:
-                _seed(cluster)
+                _seed_openshift(cluster)
+            _seed_storage(cluster)
         yield cluster
         for each in cluster.cleanup:
             each()
 
 
-def _seed(cluster: Cluster) -> None:
+def _seed_openshift(cluster: Cluster) -> None:
     """What every OpenShift cluster has."""
     config = "config.openshift.io/v1"
     for plural, kind, name, spec, status in (
@@ -139,6 +140,9 @@ def _seed(cluster: Cluster) -> None:
         body = {"apiVersion": config, "kind": kind, "metadata": {"name": name}, "spec": spec}
         made = cluster.client.post(f"/apis/{config}/{plural}", json=body).raise_for_status().json()
         cluster.client.put(f"/apis/{config}/{plural}/{name}/status", json=made | {"status": status}).raise_for_status()
+
+
+def _seed_storage(cluster: Cluster) -> None:
     classes = "/apis/storage.k8s.io/v1/storageclasses"
     annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
     for name, marks in (("gp2-csi", {}), ("gp3-csi", annotations)):

@@ -435,9 +435,6 @@ def test_a_database_with_a_wrong_image_is_healed_by_the_right_one(deployer: Depl
 @pytest.mark.long
 def test_a_plain_kubernetes_gets_ingresses(tmp_path: Path):
     with running("stand-in", openshift=False) as plain:
-        annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
-        body = {"metadata": {"name": "standard", "annotations": annotations}, "provisioner": "example.com/disk"}
-        plain.client.post("/apis/storage.k8s.io/v1/storageclasses", json=body).raise_for_status()
         deployer = Deployer(plain, plain.new_namespace(), tmp_path)
         deployer.variables[f"{ROLE}_oauth_enabled"] = False
         assert "ocp4_workload_litemaas_cluster_domain: the cluster does not tell" in deployer.fails()

@@ -152,9 +152,6 @@ def test_the_guard_takes_the_place_of_litellms_ingress_and_holds_no_secret(have:
 @pytest.mark.long
 def test_a_cluster_gets_the_guard_once_and_gives_it_up_again(tmp_path: Path):
     with running("stand-in", openshift=False) as plain:
-        annotations = {"storageclass.kubernetes.io/is-default-class": "true"}
-        body = {"metadata": {"name": "standard", "annotations": annotations}, "provisioner": "example.com/disk"}
-        plain.client.post("/apis/storage.k8s.io/v1/storageclasses", json=body).raise_for_status()
         deployer = Deployer(plain, plain.new_namespace(), tmp_path)
         given = {"edge": "traefik", "oauth_enabled": False, "cluster_domain": "apps.example.com"}
         path = f"/apis/traefik.io/v1alpha1/namespaces/{deployer.namespace}/ingressroutes/litellm"

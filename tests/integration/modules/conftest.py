@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from conftest import Stack
+from conftest import ROOT, Stack
 from tests.support.modules import run_module
 
 
@@ -37,6 +42,19 @@ class LiteLLM:
         """Run a module with this LiteLLM's address and master key."""
         connection = {"url": self.stack.litellm_url, "api_key": self.stack.litellm_master_key}
         return run_module(module, check=check, **(connection | options))
+
+    def shown_by_ansible(self, module: str, *more: str, **options: Any) -> str:
+        """Run a module ad hoc, at the highest verbosity with --diff; return all that Ansible prints. It must not fail."""
+        command = [Path(sys.executable).with_name("ansible"), "localhost", "-m", f"rhpds.litemaas.{module}", "-vvvv", "--diff", *more]
+        done = subprocess.run(
+            [*command, "-a", json.dumps({"url": self.stack.litellm_url, **options})],
+            cwd=ROOT,
+            env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LITELLM_API_KEY": self.stack.litellm_master_key},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout + done.stderr
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         """Ask LiteLLM's database."""

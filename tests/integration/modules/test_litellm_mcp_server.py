@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -200,19 +197,8 @@ def test_ansible_shows_no_secret_at_the_highest_verbosity(litellm: LiteLLM, serv
         "credentials": {"auth_value": "hunter2-credential"},
         "server_url": f"{litellm.stack.mcp_url}?token=hunter2-url",
     }
-    arguments = {"url": litellm.stack.litellm_url, "servers": [{"server_name": server, "description": "public", **secret}]}
-    command = [Path(sys.executable).with_name("ansible"), "localhost", "-m", f"rhpds.litemaas.{MODULE}", "-a", json.dumps(arguments)]
-    shown = ""
-    for more in (["--check"], []):
-        done = subprocess.run(
-            [*command, "-vvvv", "--diff", *more],
-            cwd=ROOT,
-            env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LITELLM_API_KEY": litellm.stack.litellm_master_key},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        shown += done.stdout + done.stderr
+    servers = [{"server_name": server, "description": "public", **secret}]
+    shown = "".join(litellm.shown_by_ansible(MODULE, *more, servers=servers) for more in (["--check"], []))
     assert '"description": "public"' in shown
     assert "hunter2" not in shown
     assert litellm.stack.litellm_master_key not in shown
