@@ -25,6 +25,8 @@ def catalogue(client: Client, servers: Iterable[str] = ()) -> list[dict[str, Any
     try:
         known = list_servers(client)
     except LiteLLMError as error:
+        if error.status == 403:
+            return _unlisted(client, servers)
         raise LiteLLMError(UNKNOWN, 401) if error.status == 401 else error from None
     prefixes = {prefix_of(server) for server in known}
     asked = {prefix_of(server) for server in known if not wanted or wanted & {*names_of(server), *server["mcp_access_groups"]}}
@@ -34,6 +36,16 @@ def catalogue(client: Client, servers: Iterable[str] = ()) -> list[dict[str, Any
         return []
     with McpSession(client, servers=servers) as session:
         return [_prefixed(tool, prefixes, asked) for tool in session.tools()]
+
+
+def _unlisted(client: Client, servers: Iterable[str]) -> list[dict[str, Any]]:
+    """The same for a key that may use servers but not list them, such as one whose allowed_routes are llm_api_routes."""
+    if client.version().startswith("1.81."):  # it leaves the prefix out where there is one server only
+        raise LiteLLMError(
+            "api_key: LiteLLM 1.81 does not tell this key whose its tools are. Add /v1/mcp/server to its allowed_routes.", 403
+        )
+    with McpSession(client, servers=servers) as session:
+        return [{**tool, "server": tool["name"].partition("-")[0]} for tool in session.tools()]
 
 
 def words_of(result: dict[str, Any]) -> str:

@@ -152,6 +152,7 @@ checks:
         - model_failed
         - model_did_not_call
         - dead_endpoint
+        - unreadable
         - gateway
     remedy:
       description: What to do about it. Empty when it did not fail.
@@ -210,6 +211,7 @@ REMEDIES = {
     "model_failed": "See that the key may use the model and that it answers (litellm_health), and LiteLLM's log.",
     "model_did_not_call": "Give a model that can call tools.",
     "dead_endpoint": "Point it at /mcp, /mcp/<alias> or /mcp-rest/tools/list; client_config.yml writes it.",
+    "unreadable": "Let the task's user read the file, as text in UTF-8, or leave it out of client_files.",
     "gateway": "See LiteLLM's log.",
 }
 UNSEEN = "This LiteLLM does not tell in a chat what it executed"
@@ -246,13 +248,19 @@ class Gateway:
         self.other = connect({**parameters, "api_key": parameters["denied_api_key"]}) if parameters["denied_api_key"] else None
         self.tools: dict[str, dict[str, Any]] = {}
         self.refusal: Fault | None = None
+        self.unlisted = False  # whether the key may not list servers
         self.results: dict[str, str] = {}  # what the tools answered when they were called directly
         known = []
         try:
             known = list_servers(client)  # first, because it tells in every version when the key is unknown
-            self.tools = {tool["name"]: tool for tool in catalogue(client)}
         except LiteLLMError as error:
-            self.refusal = fault_of(error)
+            self.unlisted = error.status == 403  # its allowed_routes; it may use servers all the same
+            self.refusal = None if self.unlisted else fault_of(error)
+        if not self.refusal:
+            try:
+                self.tools = {tool["name"]: tool for tool in catalogue(client)}
+            except LiteLLMError as error:
+                self.refusal = fault_of(error)
         if self.admin:
             try:
                 known = list_servers(self.admin)
@@ -271,6 +279,8 @@ class Gateway:
             raise self.refusal
         if entry is None and self.admin:
             raise Fault(f"LiteLLM has no MCP server {alias}.", "not_registered")
+        if entry is None and self.unlisted:
+            raise Unchecked("The key's allowed_routes keep it from listing servers. Give admin_api_key.")
         if entry is None:
             raise Fault(f"LiteLLM shows the key no MCP server {alias}; whether there is one, admin_api_key would tell.", "no_permission")
         client = self.admin or self.client
@@ -479,7 +489,7 @@ def clients(files: list[str], aliases: list[str]) -> str:
             with open(path, encoding="utf-8") as file:
                 lines = file.read().splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise LiteLLMError(f"client_files: {path} can't be read ({error.__class__.__name__}).") from error
+            raise Fault(f"{path} can't be read ({type(error).__name__}).", "unreadable") from error
         for number, line in enumerate(lines, 1):
             found = DEAD.search(line)
             if found and found[1].rpartition("/")[2] not in aliases:

@@ -264,6 +264,23 @@ def test_a_key_without_permission(behind: Behind, files: dict[str, Any]):
     assert causes(behind.verify(files, api_key=behind.denied)) == {"discovery": "no_permission"}
 
 
+def test_a_key_that_may_use_servers_but_not_list_them(behind: Behind, files: dict[str, Any]):
+    """LiteLLM's UI calls such a key one for AI APIs only."""
+    key = behind.key(files["alias"], allowed_routes=["llm_api_routes"])
+    other = behind.key(behind.servers[1]["alias"], allowed_routes=["llm_api_routes"])
+    done = behind.verify(files, api_key=key, denied_api_key=other)
+    if behind.old:  # its list of tools does not tell whose they are
+        assert causes(done) == {"discovery": "no_permission"}
+        assert "Add /v1/mcp/server to its allowed_routes" in seen(done, "discovery")
+        return
+    assert causes(done) == {}
+    assert [each["check"] for each in done["checks"] if each["ok"] is None] == ["clients"]
+    assert causes(behind.verify(files, api_key=key, denied_api_key=key)) == {"denied": "too_much_permission"}
+    done = behind.verify(files, api_key=key, admin_api_key=None, check=True)
+    assert causes(done) == {}
+    assert "Give admin_api_key" in seen(done, "health")
+
+
 def test_keys_that_litellm_does_not_know(behind: Behind, files: dict[str, Any]):
     assert causes(behind.verify(files, api_key="sk-unknown-to-litellm")) == {"discovery": "bad_key"}
     assert causes(behind.verify(files, denied_api_key="sk-unknown-to-litellm", check=True)) == {"denied": "bad_key"}
@@ -371,6 +388,13 @@ def test_what_clients_have_in_their_files(behind: Behind, files: dict[str, Any],
     (tmp_path / "file").write_text(text)
     done = behind.verify(files, check=True, client_files=[str(tmp_path / "file")])
     assert causes(done) == ({"clients": cause} if cause else {})
+
+
+def test_a_client_file_that_is_no_text_is_named(behind: Behind, files: dict[str, Any], tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"\xff\xfe")
+    done = behind.verify(files, check=True, client_files=[str(tmp_path / "file")])
+    assert causes(done) == {"clients": "unreadable"}
+    assert str(tmp_path / "file") in seen(done, "clients")
 
 
 def test_bad_input_is_refused_with_a_remedy(behind: Behind, files: dict[str, Any]):

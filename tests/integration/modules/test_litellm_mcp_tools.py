@@ -117,6 +117,20 @@ def test_a_key_sees_and_calls_what_it_was_granted(litellm: LiteLLM, gateway: Gat
     assert call(litellm, f"{gateway.aliases['fs']}-read_text_file", none, path=path)["failed"]
 
 
+def test_a_key_that_may_not_list_servers_sees_its_tools_all_the_same(litellm: LiteLLM, gateway: Gateway):
+    granted = {"mcp_servers": [gateway.ids["own"], gateway.ids["web"]]}
+    free = key(litellm, **granted)
+    done = litellm.run("litellm_key", key_alias=name("key"), object_permission=granted, allowed_routes=["llm_api_routes"])
+    litellm.later("/key/delete", keys=[done["key"]])
+    bound = litellm.run("litellm_mcp_tool_info", api_key=done["key"])
+    if litellm.old:  # whose they are, its list does not tell
+        assert bound["msg"].endswith("Add /v1/mcp/server to its allowed_routes.")
+    else:
+        assert bound["tools"] == litellm.run("litellm_mcp_tool_info", api_key=free)["tools"] != []
+        web = litellm.run("litellm_mcp_tool_info", api_key=done["key"], servers=[gateway.aliases["web"]])["tools"]
+        assert [tool["name"] for tool in web] == [f"{gateway.aliases['web']}-fetch"]
+
+
 def test_a_key_has_what_its_team_was_granted(litellm: LiteLLM, gateway: Gateway):
     own = gateway.ids["own"]
     permission = {"mcp_servers": [own], "mcp_tool_permissions": {own: ["list_models", "list_users"]}}
