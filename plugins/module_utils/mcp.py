@@ -39,7 +39,7 @@ def catalogue(client: Client, servers: Iterable[str] = ()) -> list[dict[str, Any
 
 
 def _unlisted(client: Client, servers: Iterable[str]) -> list[dict[str, Any]]:
-    """The same for a key that may use servers but not list them, such as one whose allowed_routes are llm_api_routes."""
+    """The same for a key that may use servers but not list them, for its allowed_routes. (1.81's llm_api_routes are without the list.)"""
     if client.version().startswith("1.81."):  # it leaves the prefix out where there is one server only
         raise LiteLLMError(
             "api_key: LiteLLM 1.81 does not tell this key whose its tools are. Add /v1/mcp/server to its allowed_routes.", 403

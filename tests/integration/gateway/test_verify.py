@@ -265,9 +265,10 @@ def test_a_key_without_permission(behind: Behind, files: dict[str, Any]):
 
 
 def test_a_key_that_may_use_servers_but_not_list_them(behind: Behind, files: dict[str, Any]):
-    """LiteLLM's UI calls such a key one for AI APIs only."""
-    key = behind.key(files["alias"], allowed_routes=["llm_api_routes"])
-    other = behind.key(behind.servers[1]["alias"], allowed_routes=["llm_api_routes"])
+    # The former includes the list since.
+    routes = ["llm_api_routes"] if behind.old else ["/mcp/", "/chat/completions", "/v1/responses"]
+    key = behind.key(files["alias"], allowed_routes=routes)
+    other = behind.key(behind.servers[1]["alias"], allowed_routes=routes)
     done = behind.verify(files, api_key=key, denied_api_key=other)
     if behind.old:  # its list of tools does not tell whose they are
         assert causes(done) == {"discovery": "no_permission"}

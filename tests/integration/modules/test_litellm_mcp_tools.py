@@ -120,14 +120,20 @@ def test_a_key_sees_and_calls_what_it_was_granted(litellm: LiteLLM, gateway: Gat
 def test_a_key_that_may_not_list_servers_sees_its_tools_all_the_same(litellm: LiteLLM, gateway: Gateway):
     granted = {"mcp_servers": [gateway.ids["own"], gateway.ids["web"]]}
     free = key(litellm, **granted)
-    done = litellm.run("litellm_key", key_alias=name("key"), object_permission=granted, allowed_routes=["llm_api_routes"])
-    litellm.later("/key/delete", keys=[done["key"]])
-    bound = litellm.run("litellm_mcp_tool_info", api_key=done["key"])
+    routes = ["llm_api_routes"] if litellm.old else ["/mcp/"]  # the former includes the list since
+    bound = litellm.post("/key/generate", key_alias=name("key"), object_permission=granted, allowed_routes=routes)["key"]
+    litellm.later("/key/delete", keys=[bound])
+    seen = litellm.run("litellm_mcp_tool_info", api_key=bound)
     if litellm.old:  # whose they are, its list does not tell
-        assert bound["msg"].endswith("Add /v1/mcp/server to its allowed_routes.")
+        assert seen["msg"].endswith("Add /v1/mcp/server to its allowed_routes.")
+        litellm.post("/key/update", key=bound, allowed_routes=[*routes, "/v1/mcp/server"])
+        assert {tool["server"] for tool in litellm.run("litellm_mcp_tool_info", api_key=bound)["tools"]} == {
+            gateway.aliases["own"],
+            gateway.aliases["web"],
+        }
     else:
-        assert bound["tools"] == litellm.run("litellm_mcp_tool_info", api_key=free)["tools"] != []
-        web = litellm.run("litellm_mcp_tool_info", api_key=done["key"], servers=[gateway.aliases["web"]])["tools"]
+        assert seen["tools"] == litellm.run("litellm_mcp_tool_info", api_key=free)["tools"] != []
+        web = litellm.run("litellm_mcp_tool_info", api_key=bound, servers=[gateway.aliases["web"]])["tools"]
         assert [tool["name"] for tool in web] == [f"{gateway.aliases['web']}-fetch"]
 
 
