@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.support.render import Role
 from tests.support.server import ServerProcess
 
 ROLE = "ocp4_workload_litemaas_mcp_gateway"
+# Runs a command that can't write to a folder, whoever it is: as in a pod, whose programs nobody can change.
+READ_ONLY = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"')
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def pod(entry: dict[str, Any], places: dict[str, str], secrets: dict[str, str] |
     command = [str(BRIDGE / "mcp_bridge.py"), *map(here, container["args"])]
     # What this machine says of PyPI and its certificates, uvx has to know.
     machine = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "SSL_"))}
-    with ServerProcess({**machine, **environment, "PATH": f"{path}:{os.environ['PATH']}"}, command) as server:
+    with ServerProcess({**machine, **environment, "PATH": f"{path}:{os.environ['PATH']}"}, [*READ_ONLY, str(folder), *command]) as server:
         server.probe = container["readinessProbe"]["httpGet"]["path"]
         yield server
 
@@ -107,6 +110,21 @@ def test_when_the_server_dies_calls_are_answered_and_the_container_ends(files: P
             assert "error" in under_way.result(timeout=10)
         assert server.process.wait(timeout=20) != 0
         assert "mcp-bridge: mcp-server-filesystem has ended with exit code" in server.output
+
+
+def test_a_page_is_fetched_although_nothing_can_be_installed(tmp_path: Path):
+    """readabilipy, which the server uses, would install packages from npm next to itself when it finds Node.js."""
+    page = "<html><head><title>Opening hours</title></head><body><article><h1>Hours</h1><p>We open at seven.</p></article></body></html>"
+    (tmp_path / "page.html").write_text(page)
+    serve = f'exec "{sys.executable}" -m http.server --bind "$HOST" --directory "$0" "$PORT"'
+    with ServerProcess({}, ["sh", "-c", serve, str(tmp_path)]) as site:
+        site.wait_for("/page.html")
+        with pod({"preset": "fetch", "args": ["--ignore-robots-txt", "--allow-private-ips"]}, {"/tmp": str(tmp_path)}) as server:
+            fetched = call(ready(server), "fetch", url=f"{site.origin}/page.html")
+    assert not fetched.get("isError"), fetched
+    assert "We open at seven." in fetched["content"][0]["text"]
+    assert "<p>" not in fetched["content"][0]["text"]
+    assert "npm" not in server.output
 
 
 def test_a_command_that_there_is_not_is_named():
