@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.rhpds.litemaas.plugins.module_utils.mcp_servers import server_id_of
+
 DOCUMENTATION = r"""
 name: mcp_gateway_plan
 short_description: MCP servers for LiteLLM's gateway, completed from presets and checked
@@ -347,6 +349,9 @@ def _config(servers: list[dict[str, Any]]) -> dict[str, Any]:
     described = {}
     for server in servers:
         entry = {field: server[field] for field in ("url", "transport", *LITELLM) if field in server}
+        # Else LiteLLM makes the id of the address and more, and a change takes the server from whoever was granted it. It is never that of a
+        # registered server: when the mode changes there are both for a while.
+        entry["server_id"] = server_id_of(f"configuration {server['name']}")
         if "auth_secret" in server:
             entry |= {"auth_type": server["auth_type"], "authentication_token": f"os.environ/{server['auth_secret']['key']}"}
         described[server["name"]] = entry

@@ -77,7 +77,7 @@ def role(servers: list[Any] = (), grants: list[Any] = (), *, openshift: bool = T
         NAME,
         _ocp4_workload_litemaas_mcp_gateway_cluster={"found": cluster, "served": {"Route": openshift}, "refused": {}},
         **{f"{NAME}_servers": list(servers), f"{NAME}_grants": list(grants)},
-        **{name if name.startswith("ocp4") else f"{NAME}_{name}": value for name, value in variables.items()},
+        **{name if name.startswith(("ocp4", "_ocp4")) else f"{NAME}_{name}": value for name, value in variables.items()},
     )
 
 
@@ -297,6 +297,7 @@ def test_configuration_as_code_has_aliases_and_no_secret():
     written = role(PRESETS + OTHERS, mode="config").value(f"_{NAME}_config")
     config = written["ocp4_workload_litemaas_litellm_config"]
     assert config["mcp_servers"]["github"] == {
+        "server_id": config["mcp_servers"]["github"]["server_id"],
         "url": "https://api.githubcopilot.com/mcp/",
         "transport": "http",
         "description": "Repositories, issues and pull requests of GitHub",
@@ -313,6 +314,49 @@ def test_configuration_as_code_has_aliases_and_no_secret():
     assert merged["mcp_servers"] == config["mcp_servers"]
     assert merged["general_settings"]["master_key"] == "os.environ/LITELLM_MASTER_KEY"
     assert stack.value("_ocp4_workload_litemaas_bare_secrets") == []
+
+
+def test_configuration_as_code_grants_servers_of_the_configuration_alone():
+    listed = [{"server_name": name, "server_id": f"id-{name}", "stored": stored} for name, stored in (("fetch", True), ("wiki", False))]
+    grants = [{"key_alias": "agent", "servers": ["web", "wiki"]}]
+    found = role([FETCH, *OTHERS], grants, mode="config", **{f"_{NAME}_listed": {"mcp_servers": listed}})
+    assert found.value(f"_{NAME}_ids") == {"wiki": "id-wiki"}
+    assert found.value(f"_{NAME}_unloaded") == ["fetch"]
+
+
+def test_configuration_as_code_has_ids_that_stay_and_are_not_those_of_registered_servers():
+    def ids(**fields: Any) -> dict[str, str]:
+        servers = plan([{"name": "wiki", "url": "http://a/mcp"} | fields, FETCH], mode="config")["config"]["mcp_servers"]
+        return {name: server["server_id"] for name, server in servers.items()}
+
+    assert ids() == ids(url="http://b/mcp", alias="w", auth_type="api_key", auth_secret={"secret": "wiki", "key": "WIKI_TOKEN"})
+    assert len({*ids().values(), server_id_of("wiki"), server_id_of("fetch")}) == 4
+
+
+def test_the_file_of_the_configuration_is_where_the_command_was_given(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PWD", "/home/me")
+    collection = {"playbook_dir": "/usr/share/ansible/collections/ansible_collections/rhpds/litemaas/playbooks"}
+    assert found_file(**collection) == "/home/me/litellm-mcp-servers.yml"
+    assert found_file(**collection, output_dir="/out") == "/out/litellm-mcp-servers.yml"
+    assert found_file(**collection, **{f"{NAME}_config_file": "/else/mcp.yml"}) == "/else/mcp.yml"
+
+
+def found_file(**variables: str) -> str:
+    return Role(NAME, **variables).value(f"_{NAME}_config_file")
+
+
+def test_the_address_that_is_told_is_the_one_that_every_version_answers_without_a_redirect():
+    found = role(litellm_api_url="https://litellm.example.com/")
+    data = tasks("report.yml")["Tell what there is and who may reach it"]["rhpds.litemaas.agnosticd_user_info"]["data"]
+    assert found.text(data["litemaas_mcp_gateway_url"]) == "https://litellm.example.com/mcp/"
+    assert "https://litellm.example.com/mcp/, servers: none" in found.value(f"_{NAME}_told")[0]
+
+
+def test_a_line_break_at_the_end_of_a_secret_is_no_part_of_it():
+    broken = {"secret github": secret(token=TOKEN + "\n"), "litellm": secret(LITELLM_MASTER_KEY=MASTER + "\n")}
+    found = role([{"preset": "github", "auth_secret": {"secret": "github", "key": "token"}}], found=broken)
+    assert found.value(f"_{NAME}_registrations[0].authentication_token") == TOKEN
+    assert found.value(f"_{NAME}_master_key") == MASTER
 
 
 def test_configuration_as_code_has_a_variable_for_each_secret():
@@ -527,7 +571,9 @@ def test_secrets_that_are_missing_are_named():
     (missing,) = role([{"preset": "postgres", "secret_env": {"DSN": {"secret": "nope", "key": "url"}}}], found={"secret nope": None}).value(
         f"_{NAME}_missing"
     )
-    assert "'postgres': secret_env: DSN: namespace litemaas has no Secret 'nope' with a key 'url'. Make it: oc create secret" in missing
+    assert "'postgres': secret_env: DSN: namespace litemaas has no Secret 'nope' with a key 'url'. Make it: " in missing
+    # Neither in the list of processes nor with a line break.
+    assert missing.endswith('read -rs VALUE; printf %s "$VALUE" | oc create secret generic nope -n litemaas --from-file=url=/dev/stdin')
     assert role(PRESETS).value(f"_{NAME}_missing") == []
 
 
