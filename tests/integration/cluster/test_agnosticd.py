@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from conftest import ROOT, Stack
-from tests.integration.cluster.test_mcp_role import restore_reader
+from tests.integration.cluster.test_mcp_role import in_base64, restore_reader
 from tests.integration.cluster.test_stack_role import CLAIM, ROLE, Deployer
 from tests.support.ansible_run import Playbook
 from tests.support.clusters import Cluster
@@ -77,6 +77,25 @@ class AgnosticD(Deployer):
         return found
 
 
+def test_an_action_that_is_none_of_its_words_is_refused_and_those_of_machines_do_nothing(tmp_path: Path):
+    """By every workload of the collection; there is no cluster that they could ask."""
+    names = [path.name for path in sorted((ROOT / "roles").glob("ocp4_workload_*"))]
+    needed = {f"{ROLE}_virtual_keys_api_url": "http://127.0.0.1:9", f"{ROLE}_virtual_keys_api_key": "sk-none"}
+    say = {"ansible.builtin.debug": {"msg": "refused: {{ ansible_failed_result.msg }}"}}
+    tasks = [
+        {"block": [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{name}"}, "vars": needed}], "rescue": [say]} for name in names
+    ]
+    playbook = Playbook(tmp_path, tasks)
+    playbook.environment["K8S_AUTH_HOST"] = "http://127.0.0.1:9"
+    for action in ("destory", "DESTROY", ""):
+        code, said = playbook.run("-e", json.dumps({"ACTION": action}))
+        assert (code, said.count("refused: ")) == (0, len(names)), said
+        assert said.count(f"ACTION is '{action}'. Set it to one of provision, create, destroy") >= len(names), said
+    for action in ("start", "stop", "status"):
+        code, said = playbook.run("-e", f"ACTION={action}")
+        assert (code, said.count("refused: "), said.count("\nchanged: ")) == (0, 0, 0), said
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_listed_as_workloads_they_come_and_go(version: str, cluster: Cluster, stack: Stack, tmp_path: Path):
@@ -100,6 +119,8 @@ def test_listed_as_workloads_they_come_and_go(version: str, cluster: Cluster, st
 
             assert agnosticd.succeeds(*provision) == 0
             assert agnosticd.told() == told
+            got, secrets = agnosticd.playbook.of_callbacks(), agnosticd.hidden | set(agnosticd.secret("litemaas-mcp-secret").values())
+            assert [each for each in secrets if each in got or in_base64(each) in got] == []
 
             for name in domain:  # v2 removes without openshift_* variables
                 del agnosticd.variables[name]
