@@ -13,7 +13,7 @@ description:
     a cluster has; M(kubernetes.core.k8s_info) starts a process for each kind.
   - What is not there, and what the cluster does not serve, is null. Refusals fail, and name every right that is missing, unless the
     path is O(optional).
-  - A playbook's output does not show what was found, not even with C(-vvv), since Secrets may be among it.
+  - Neither a playbook's output nor a callback, such as AAP's or ARA's, gets what was found, since Secrets may be among it.
 author: RHDP (@rhpds)
 extends_documentation_fragment:
   - kubernetes.core.k8s_auth_options

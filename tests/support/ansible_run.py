@@ -30,8 +30,15 @@ class Playbook:
             "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
             "ANSIBLE_HOME": str(folder / "home"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".venv/ansible/collections"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/support/callbacks"),
+            "ANSIBLE_CALLBACKS_ENABLED": "everything",
+            "CALLBACKS_GOT": str(folder / "callbacks.jsonl"),
             "LC_ALL": "C.UTF-8",
         }
+
+    def of_callbacks(self) -> str:
+        """Return all that callbacks were given, in every run so far."""
+        return (self.folder / "callbacks.jsonl").read_text()
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Return how it ended, and all that it said."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -40,15 +41,20 @@ class Deployer:
         }
         self.playbook = Playbook(folder, [{"ansible.builtin.include_role": {"name": f"rhpds.litemaas.{ROLE}"}}])
         self.playbook.environment |= cluster.environment
+        self.urls = {
+            "LITELLM_DATABASE_URL": stack.as_superuser(stack.database_url),
+            "DATABASE_URL": stack.as_superuser(stack.litemaas_database_url),
+        }
         self.secrets: set[str] = set()
 
     def run(self, *arguments: str, **variables: Any) -> str:
-        """Run it, and return what it said; no secret is among it, whatever came of it."""
+        """Run it, and return what it said; no secret is among it or among what callbacks were given, whatever came of it."""
         named = {name if name in ("ACTION", "guid") else f"ocp4_workload_litemaas_{name}": value for name, value in variables.items()}
         (self.folder / "variables.json").write_text(json.dumps(self.variables | named))
         self.code, said = self.playbook.run("-vvv", "-e", "@variables.json", *arguments)
-        self.secrets |= {self.stack.litellm_master_key, *self.secret().values()}
-        assert [each for each in self.secrets if each in said] == []
+        self.secrets |= {self.stack.litellm_master_key, *self.urls.values(), *self.secret().values()}
+        got = said + self.playbook.of_callbacks()
+        assert [each for each in self.secrets if each in got or in_base64(each) in got] == []
         return said
 
     def succeeds(self, *arguments: str, **variables: Any) -> int:
@@ -103,20 +109,19 @@ class Deployer:
         return answer.status_code == 200
 
 
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 @contextlib.contextmanager
 def deploying(cluster: Cluster, namespace: str, stack: Stack, folder: Path) -> Iterator[Deployer]:
-    secrets = {
-        "litellm-secret": {"LITELLM_MASTER_KEY": stack.litellm_master_key},
-        "litemaas-db": {
-            "LITELLM_DATABASE_URL": stack.as_superuser(stack.database_url),
-            "DATABASE_URL": stack.as_superuser(stack.litemaas_database_url),
-        },
-    }
-    for name, data in secrets.items():
-        body = {"metadata": {"name": name}, "stringData": data}
-        cluster.client.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).raise_for_status()
     with RealPods(cluster, namespace) as pods:
-        yield Deployer(cluster, namespace, stack, folder, pods)
+        deployer = Deployer(cluster, namespace, stack, folder, pods)
+        secrets = {"litellm-secret": {"LITELLM_MASTER_KEY": stack.litellm_master_key}, "litemaas-db": deployer.urls}
+        for name, data in secrets.items():
+            body = {"metadata": {"name": name}, "stringData": data}
+            cluster.client.post(f"/api/v1/namespaces/{namespace}/secrets", json=body).raise_for_status()
+        yield deployer
     restore_reader(stack)
 
 

@@ -698,6 +698,7 @@ def test_no_verbosity_shows_a_value(keys: Set, tmp_path: Path, connection: str):
     assert {hash_of(value) for value in kept} == {row["token"] for row in keys.stored()}
     assert len(kept) == 5
     assert [value for value in (*kept, keys.litellm.stack.litellm_master_key) if value in said] == []
+    assert [value for value in kept if value in playbook.of_callbacks()] == []
     assert f"{keys.name}-1" in said
 
 
