@@ -106,7 +106,7 @@ FIELDS = {
 GRANT_LIMITS = {"models": LIST, "max_budget": (object, ""), "budget_duration": TEXT, "duration": TEXT}
 GRANT_FIELDS = {"key_alias": TEXT, "team_alias": TEXT, "servers": LIST, "access_groups": LIST, "tools": MAPPING, **GRANT_LIMITS}
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}$")
+NAME = re.compile(r"[a-z]([a-z0-9_]{0,38}[a-z0-9])?\Z")  # a pod's too
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
 SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]+$")
 URL = re.compile(r"https?://[^/\s@]+(/[^\s?#]*)?$")
@@ -115,6 +115,8 @@ AUTH_TYPES = ("api_key", "bearer_token", "basic", "authorization")
 TRANSPORTS = ("http", "sse")
 SECRET_NAME = re.compile(r"(?i)(key|passw(or)?d|secret|token|credential|authorization|cookie|dsn)s?$")
 SECRET_VALUE = re.compile(r"[a-z][a-z+]*://[^/@\s]*:[^/@\s]+@|\bsk-[\w-]{13,}|\bgh[pousr]_\w{20,}|(?i:\bbearer\s+\S)")
+# What the role ocp4_workload_litemaas, LiteLLM or its image gives LiteLLM's pods itself.
+LITELLMS_OWN = re.compile(r"(DATABASE|LITELLM|PROXY|REDIS|STORE|UI)_|(HOME|PATH)$")
 BRIDGE_PORT = 8080
 NO_MODELS = "no-default-models"  # LiteLLM takes an empty list for all models
 
@@ -187,7 +189,7 @@ def _wrong_preset(entry: dict[str, Any], presets: dict[str, Any]) -> Iterator[st
 
 def _completed(entry: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:
     """Return the entry with what its preset has; another source than the preset's replaces all that goes with that one."""
-    if any(source in entry for source in SOURCES):
+    if any(source in entry and entry[source] != preset.get(source) for source in SOURCES):
         preset = {field: value for field, value in preset.items() if field in ("alias", "description")}
     taken = {field: value for field, value in preset.items() if field in FIELDS}
     for field in ("env", "secret_env"):
@@ -202,7 +204,7 @@ def _wrong(server: dict[str, Any], preset: dict[str, Any]) -> Iterator[str]:
     for field in ("name", "alias"):
         if not NAME.match(server[field]):
             dash = " LiteLLM separates server and tool by '-': write '_'." if "-" in server[field] else ""
-            yield f"{field}: {server[field]!r} must be a small letter, then small letters, digits and '_', 40 at most.{dash}"
+            yield f"{field}: {server[field]!r} must be a small letter, then small letters, digits and '_', 40 at most, not '_' last.{dash}"
     sources = [source for source in SOURCES if source in server]
     if len(sources) != 1:
         yield f"{' and '.join(sources) or 'url'}: give one of url (remote), image (speaks HTTP) and command (speaks stdio)."
@@ -222,8 +224,10 @@ def _wrong_source(server: dict[str, Any], source: str) -> Iterator[str]:
             yield f"{field}: has no effect with {source}. Remove it."
     if source == "url" and not URL.match(server["url"]):
         yield "url: must be http:// or https://, a host and a path, without user, password or query. A token goes into auth_secret."
-    if source == "command" and "PORT" in server.get("env", {}):
-        yield "env: PORT is the bridge's. Remove it."
+    for name, whose in (("HOME", "pod"), *([("PORT", "bridge")] if source == "command" else ())):
+        for field in ("env", "secret_env"):
+            if name in server.get(field, {}):
+                yield f"{field}: {name} is the {whose}'s. Remove it."
     if source != "url" and (not server[source].strip() or re.search(r"\s", server[source])):
         yield f"{source}: must be one word{'; its arguments go into args' if source == 'command' else ''}."
     if source == "command" and server["command"].rpartition("/")[2] in ("docker", "podman"):
@@ -334,23 +338,26 @@ def _wrong_variables(servers: list[dict[str, Any]]) -> Iterator[str]:
         if "auth_secret" not in server:
             continue
         place, key = f"{SERVERS}: {server['name']!r}: auth_secret", server["auth_secret"]["key"]
+        remedy = f"such as {server['name'].upper()}_TOKEN."
         other = first.setdefault(key, server)
         if not VARIABLE.match(key):
-            yield f"{place}: {key!r} can't be the name of a variable, as mode config makes it one. Give the Secret a key such as TOKEN."
+            yield f"{place}: {key!r} can't be the name of a variable, as mode config makes it one. Give the Secret a key {remedy}"
+        elif LITELLMS_OWN.match(key):
+            yield f"{place}: {key!r} is a variable of LiteLLM's own, and mode config makes one of the key. Give the Secret a key {remedy}"
         elif other["auth_secret"]["secret"] != server["auth_secret"]["secret"]:
             yield (
                 f"{place}: {key!r} is a key of the Secret of {other['name']!r} too, and mode config makes one variable of both. "
-                f"Give each Secret a key of its own, such as {server['name'].upper()}_TOKEN."
+                f"Give each Secret a key of its own, {remedy}"
             )
 
 
 def _config(servers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what says the same in LiteLLM's config.yaml. A Secret's key is the variable, as `envFrom` makes it one."""
+    """Return what says the same in LiteLLM's config.yaml. A Secret's key is the variable."""
     described = {}
     for server in servers:
         entry = {field: server[field] for field in ("url", "transport", *LITELLM) if field in server}
-        # Else LiteLLM makes the id of the address and more, and a change takes the server from whoever was granted it. It is never that of a
-        # registered server: when the mode changes there are both for a while.
+        # Else LiteLLM makes the id of the address and more, and a change takes the server from whoever was granted it. It is never that of
+        # a registered server: when the mode changes there are both for a while.
         entry["server_id"] = server_id_of(f"configuration {server['name']}")
         if "auth_secret" in server:
             entry |= {"auth_type": server["auth_type"], "authentication_token": f"os.environ/{server['auth_secret']['key']}"}
@@ -391,6 +398,13 @@ def _wrong_grant(grant: dict[str, Any], servers: list[dict[str, Any]] | None) ->
         for name in names:
             if name not in there:
                 yield f"{field}: {name!r} is in no entry of {SERVERS}. It has {', '.join(sorted(there)) or 'none'}."
+    allowed = {
+        name: server["allowed_tools"] for server in servers if server.get("allowed_tools") for name in (server["name"], server["alias"])
+    }
+    for name, tools in grant.get("tools", {}).items():
+        for tool in tools if name in allowed and isinstance(tools, list) else ():
+            if tool not in allowed[name]:
+                yield f"tools: {name}: {tool!r} is not among allowed_tools of its entry of {SERVERS}. Add it there, or take it out here."
 
 
 def _grant(grant: dict[str, Any], servers: list[dict[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ async def load():
     manager = MCPServerManager()
     await manager.load_servers_from_config(config["mcp_servers"], config["litellm_settings"]["mcp_aliases"])
     found = manager.config_mcp_servers.values()
-    print(json.dumps({s.server_name: [s.alias, s.url, s.transport, s.authentication_token, s.access_groups] for s in found}), flush=True)
+    told = {s.server_name: [s.server_id, s.alias, s.url, s.transport, s.authentication_token, s.access_groups] for s in found}
+    print(json.dumps(told), flush=True)
     os._exit(0)  # its background tasks do not end
 
 asyncio.run(load())
@@ -344,6 +345,9 @@ def test_litellm_loads_the_configuration_that_is_written(gateway: Gateway):
         check=True,
     )
     loaded = json.loads(done.stdout.splitlines()[-1])
+    pinned = {name: server["server_id"] for name, server in written["ocp4_workload_litemaas_litellm_config"]["mcp_servers"].items()}
+    ids = {name: server.pop(0) for name, server in loaded.items()}
+    assert (ids == pinned) == (gateway.stack.litellm_version != "1.81.0")  # which makes them of the address and more
     assert loaded == {
         "filesystem": ["fs", f"http://mcp-filesystem.{gateway.namespace}.svc:8080/mcp", "http", None, None],
         "wiki": [None, "https://wiki.example.com/mcp", "http", TOKEN, ["docs"]],

@@ -307,7 +307,9 @@ def test_configuration_as_code_has_aliases_and_no_secret():
     assert config["mcp_servers"]["filesystem"]["url"] == "http://mcp-filesystem.litemaas.svc:8080/mcp"
     assert config["mcp_servers"]["wiki"]["access_groups"] == ["docs"]
     assert config["litellm_settings"]["mcp_aliases"]["fs"] == "filesystem"
-    assert sorted(written["ocp4_workload_litemaas_litellm_env_secrets"]) == ["github", "litemaas-mcp-secret"]
+    # Each key alone: what else its Secret holds is not LiteLLM's.
+    taken = [{"secret": "github", "key": "token"}, {"secret": "litemaas-mcp-secret", "key": "MCP_API_KEY"}]
+    assert written["ocp4_workload_litemaas_litellm_env_secrets"] == taken
     assert TOKEN not in json.dumps(written)
     stack = Role("ocp4_workload_litemaas", **written)
     merged = stack.value("_ocp4_workload_litemaas_config")
@@ -373,28 +375,35 @@ def test_configuration_as_code_has_a_variable_for_each_secret():
     (fault,) = faults("config", wiki=("wiki", "the-token"))
     assert fault.startswith(f"{NAME}_servers: 'wiki': auth_secret: 'the-token' can't be the name of a variable")
     assert faults("config", wiki=("one", "token"), repo=("one", "token")) == []
+    deployment = (ROOT / "roles/ocp4_workload_litemaas/templates/litellm_deployment.yaml.j2").read_text()
+    own = re.findall(r"- name: ([A-Z_]+)$", deployment, re.MULTILINE)
+    assert "DATABASE_URL" in own
+    for variable in [*own, "LITELLM_LOG", "PATH", "HOME"]:
+        (fault,) = faults("config", wiki=("wiki", variable))
+        assert fault.startswith(f"{NAME}_servers: 'wiki': auth_secret: '{variable}' is a variable of LiteLLM's own")
+        assert fault.endswith("Give the Secret a key such as WIKI_TOKEN.")
     assert faults("config", wiki=("wiki", "WIKI_TOKEN"), repo=("gh", "token")) == []
     assert faults("api", wiki=("wiki", "the-token"), repo=("gh", "the-token")) == []
 
 
 def test_grants_are_told_by_id_and_in_words():
     grants = [
-        {"key_alias": "agent", "servers": ["fs"], "tools": {"wiki": ["search", "read"]}, "models": ["granite"], "max_budget": 5},
+        {"key_alias": "agent", "servers": ["fs"], "tools": {"maps": ["search", "read"]}, "models": ["granite"], "max_budget": 5},
         {"team_alias": "sre", "access_groups": ["docs"]},
     ]
     told = role([{"preset": "filesystem"}, *OTHERS], grants)
-    files, wiki = server_id_of("filesystem"), server_id_of("wiki")
+    files, maps = server_id_of("filesystem"), server_id_of("maps")
     assert told.value(f"_{NAME}_permissions") == {
         "key agent": {
-            "mcp_servers": [files, wiki],
+            "mcp_servers": [files, maps],
             "mcp_access_groups": [],
-            "mcp_tool_permissions": {wiki: ["search", "read"]},
+            "mcp_tool_permissions": {maps: ["search", "read"]},
         },
         "team sre": {"mcp_servers": [], "mcp_access_groups": ["docs"], "mcp_tool_permissions": {}},
     }
     assert told.value(f"_{NAME}_plan")["grants"][0]["key"] == {"key_alias": "agent", "models": ["granite"], "max_budget": 5}
     assert [grant["reach"] for grant in told.value(f"_{NAME}_plan")["grants"]] == [
-        "The key agent reaches fs (all tools), wiki (search, read).",
+        "The key agent reaches fs (all tools), maps (search, read).",
         "The team sre reaches wiki (search).",
     ]
 
@@ -462,6 +471,9 @@ FETCH = {"preset": "fetch"}
         ({"name": "my-wiki", "url": "http://a/mcp"}, "name: 'my-wiki' must be a small letter, then small letters, digits and '_'"),
         ({"name": "my-wiki", "url": "http://a/mcp"}, "LiteLLM separates server and tool by '-': write '_'."),
         ({"name": "a", "alias": "A", "url": "http://a/mcp"}, "'a': alias: 'A' must be"),
+        ({"name": "a_", "command": "x"}, "name: 'a_' must be a small letter, then"),
+        ({"name": "a_", "command": "x"}, "40 at most, not '_' last."),
+        ({"name": "a\n", "command": "x"}, "must be a small letter"),
         ({"name": "a"}, "'a': url: give one of url (remote), image (speaks HTTP) and command (speaks stdio)."),
         ({"name": "a", "url": "http://a", "image": "b"}, "url and image: give one of"),
         ({"name": "a", "url": "a.example.com/mcp"}, "url: must be http:// or https://"),
@@ -478,6 +490,9 @@ FETCH = {"preset": "fetch"}
         ({"name": "a", "command": "x", "env": {"A": ["b"]}}, "env: A must be a text."),
         ({"name": "a", "command": "x", "env": {"A-B": "c"}}, "env: 'A-B' can't be the name of a variable."),
         ({"name": "a", "command": "x", "env": {"PORT": 3000}}, "env: PORT is the bridge's. Remove it."),
+        ({"name": "a", "command": "x", "secret_env": {"PORT": DATABASE}}, "secret_env: PORT is the bridge's. Remove it."),
+        ({"name": "a", "command": "x", "env": {"HOME": "/data"}}, "env: HOME is the pod's. Remove it."),
+        ({"name": "a", "image": "x", "secret_env": {"HOME": DATABASE}}, "secret_env: HOME is the pod's. Remove it."),
         ({"name": "a", "command": "x", "env": {"A": "b"}, "secret_env": {"A": DATABASE}}, "env: A is in secret_env too. Remove one."),
         ({"name": "a", "command": "x", "secret_env": {"A": "github"}}, "secret_env: A must be {secret: NAME, key: KEY}"),
         ({"name": "a", "command": "x", "volumes": ["/data"]}, "volumes: each must have mount_path"),
@@ -536,6 +551,17 @@ def test_an_image_of_the_users_takes_a_presets_place():
     assert (server["name"], server["alias"], server["args"], server["env"]) == ("postgres", "pg", [], {"PGHOST": "sales"})
 
 
+@pytest.mark.parametrize("entry", PRESETS)
+def test_a_preset_that_is_given_its_own_source_once_more_stays_what_it_is(entry: dict[str, Any]):
+    (server,) = plan([entry])["servers"]
+    source = next(each for each in ("command", "url") if each in server)
+    assert plan([{**entry, source: server[source]}])["servers"] == [server]
+
+
+def test_an_image_may_have_a_port_of_its_own_as_variable():
+    assert plan([{"name": "a", "image": "x", "env": {"PORT": 3000}}])["faults"] == []
+
+
 def test_names_and_aliases_belong_to_one_entry():
     faults = plan(
         [FETCH, {"name": "web", "url": "http://a"}, {"name": "b", "url": "http://b"}, {"name": "b", "alias": "c", "url": "http://b"}]
@@ -553,12 +579,14 @@ def test_names_and_aliases_belong_to_one_entry():
         ({"key_alias": "a", "servers": ["wbe"]}, "servers: 'wbe' is in no entry of"),
         ({"key_alias": "a", "access_groups": ["dev"]}, "access_groups: 'dev' is in no entry of"),
         ({"key_alias": "a", "tools": {"web": []}}, "tools: web must have a list of tools."),
+        ({"key_alias": "a", "tools": {"wiki": ["search", "delete"]}}, "tools: wiki: 'delete' is not among allowed_tools of its entry"),
+        ({"key_alias": "a", "tools": {"wiki": 5}}, "tools: wiki must have a list of tools."),
         ({"team_alias": "a", "servers": ["web"], "models": ["m"]}, "models: is for keys. Set the team's by litellm_team."),
         ({"key_alias": "a", "server": ["web"]}, "server: there is no such field. servers is meant?"),
     ],
 )
 def test_wrong_grants_are_named_with_field_and_remedy(grant: dict[str, Any], says: str):
-    faults = plan([FETCH], [grant])["faults"]
+    faults = plan([FETCH, OTHERS[0]], [grant])["faults"]
     assert [fault for fault in faults if says in fault], faults
     assert all(fault.startswith(f"{NAME}_grants: ") for fault in faults)
 
