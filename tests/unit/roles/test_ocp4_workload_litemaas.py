@@ -717,7 +717,7 @@ def test_further_configuration_is_merged_deeply(settled: dict):
         "litellm_settings": {"json_logs": True, "default_internal_user_params": {"rpm_limit": 5}},
         "model_list": [{"model_name": "m", "litellm_params": {"model": "openai/m", "api_key": "os.environ/OPENAI"}}],
     }
-    rendered = role(settled, litellm_config=more, litellm_env_secrets=["providers"])
+    rendered = role(settled, litellm_config=more, litellm_env_secrets=["providers", {"secret": "wiki", "key": "WIKI_TOKEN"}])
     config = configuration(rendered)
     assert config["router_settings"] == {
         "redis_host": "os.environ/REDIS_HOST",
@@ -731,6 +731,8 @@ def test_further_configuration_is_merged_deeply(settled: dict):
     )
     assert config["model_list"] == more["model_list"]
     assert pod(one(rendered, "Deployment", "litellm"))["containers"][0]["envFrom"] == [{"secretRef": {"name": "providers"}}]
+    # Of a key that is named, the rest of its Secret stays out.
+    assert environment(one(rendered, "Deployment", "litellm"))["WIKI_TOKEN"] == {"secretKeyRef": {"name": "wiki", "key": "WIKI_TOKEN"}}
 
 
 def test_durations_in_words_are_those_of_the_modules():
