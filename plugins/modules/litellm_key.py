@@ -12,7 +12,8 @@ description:
   - Makes, changes, rotates and removes one virtual key. For a workshop's worth of keys see M(rhpds.litemaas.litellm_keys).
   - A key is named by its alias, by its hash, or by its value. An option that is left out leaves the field as it is.
   - LiteLLM tells the value of a key once, when it makes it. It is in the result of the run that made the key, and nowhere else afterwards;
-    neither a playbook's output nor a callback, such as AAP's, gets it. Tasks with C(async) are refused, since another module would display it.
+    neither a playbook's output nor a callback, such as AAP's, gets it. Tasks with C(async) are refused, since another module would display
+    it.
 author: RHDP (@rhpds)
 extends_documentation_fragment:
   - rhpds.litemaas.connection

@@ -143,6 +143,23 @@ def test_a_database_that_is_neither_is_refused_and_left_without_the_role(admin, 
     assert litellm_database.execute("SELECT true FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None
 
 
+def test_litemaas_own_database_may_be_empty_until_its_backend_has_run(admin, role, litellm_database):
+    database = f"empty_{uuid.uuid4().hex[:8]}"
+    litellm_database.execute(f"CREATE DATABASE {database}")
+    url = admin["LITEMAAS_ADMIN_DATABASE_URL"].rpartition("/")[0] + f"/{database}"
+    try:
+        result = create_reader(admin, role, LITEMAAS_ADMIN_DATABASE_URL=url)
+        assert result.returncode == 0, result.stderr
+        assert f"{database}: has no tables of LiteMaaS yet; once its backend has made them, run this again" in result.stdout
+        assert grants(litellm_database, role) == expected(LITELLM_COLUMNS)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE models (id text, api_key text)")
+            assert create_reader(admin, role, LITEMAAS_ADMIN_DATABASE_URL=url).returncode == 0
+            assert grants(connection, role) == {("models", "id", "SELECT")}
+    finally:
+        litellm_database.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
 def test_a_reader_cannot_make_readers(admin, stack, role):
     result = create_reader(admin, role, ADMIN_DATABASE_URL=stack.database_readonly_url, LITEMAAS_ADMIN_DATABASE_URL="")
     assert result.returncode == 1

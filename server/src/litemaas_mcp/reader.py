@@ -23,7 +23,7 @@ async def create_reader(role: str) -> int:
     """Make the role in the databases that the environment names, or bring it up to date, and print what it may read.
 
     Reads ADMIN_DATABASE_URL, LITEMAAS_ADMIN_DATABASE_URL (where LiteMaaS's tables are in another database; both as a user who
-    may create roles and owns the tables) and READER_PASSWORD. Returns the exit code.
+    may create roles and owns the tables) and READER_PASSWORD. LiteMaaS's database may be empty still. Returns the exit code.
     """
     urls = {name: os.environ[name] for name in ("ADMIN_DATABASE_URL", "LITEMAAS_ADMIN_DATABASE_URL") if os.environ.get(name)}
     password = os.environ.get("READER_PASSWORD", "")
@@ -63,7 +63,7 @@ async def grant(name: str, url: str, role: str, password: str) -> list[str]:
         raise Failure(f"{name}: the database can't be reached: {type(error).__name__}. Check address, user and password.") from error
     try:
         async with connection.transaction():
-            return await _grant(connection, role, password)
+            return await _grant(connection, role, password, required=name == "ADMIN_DATABASE_URL")
     except asyncpg.PostgresError as error:
         raise Failure(
             f"The administrator's role may not do this: {error.args[0]}. Use one that may create roles and owns the tables."
@@ -72,7 +72,7 @@ async def grant(name: str, url: str, role: str, password: str) -> list[str]:
         await connection.close()
 
 
-async def _grant(connection: asyncpg.Connection, role: str, password: str) -> list[str]:
+async def _grant(connection: asyncpg.Connection, role: str, password: str, *, required: bool) -> list[str]:
     owner = await connection.fetchval(
         """SELECT rolsuper OR rolname = current_user OR EXISTS (SELECT FROM pg_class WHERE relowner = r.oid)
         FROM pg_roles r WHERE rolname = $1""",
@@ -109,8 +109,10 @@ async def _grant(connection: asyncpg.Connection, role: str, password: str) -> li
             lines.append(
                 f"{database}: may read {table}: {', '.join(granted)}" + (f" (this version has no {', '.join(missing)})" if missing else "")
             )
-    if not there:
+    if not there and required:
         raise Failure(f"The database {database} holds neither LiteLLM's nor LiteMaaS's tables: start LiteLLM once before this.")
+    if not there:
+        lines.append(f"{database}: has no tables of LiteMaaS yet; once its backend has made them, run this again")
     return lines + await _excess(connection, schema, role)
 
 

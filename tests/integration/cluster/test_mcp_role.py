@@ -239,6 +239,21 @@ def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, trouble: str
 
 
 @pytest.mark.long
+def test_the_readers_job_gives_way_to_its_correction_and_runs_again_when_the_backend_comes(deployer: Deployer):
+    deployer.cluster.kubelet.behave("litemaas-mcp-reader", "image_pull")
+    assert "the image can't be pulled" in deployer.fails(mcp_wait_timeout=6, deploy_backend=False)
+    deployer.cluster.kubelet.behave("litemaas-mcp-reader", "ready")
+    corrected: dict[str, Any] = {"mcp_image_pull_secrets": ["pull"]}
+    assert deployer.succeeds(**corrected, deploy_backend=False) > 0
+    first = {each for each in deployer.objects() if each.startswith("jobs/")}
+    assert len(first) == 1
+    assert deployer.succeeds(**corrected, deploy_backend=False) == 0
+    assert deployer.succeeds(**corrected) > 0
+    assert len(deployer.pods.jobs) == 3
+    assert first.isdisjoint(deployer.objects())
+
+
+@pytest.mark.long
 def test_a_server_that_does_not_work_is_explained(deployer: Deployer):
     said = deployer.fails(mcp_litellm_url="http://127.0.0.1:9")
     assert "/health answered" in said

@@ -212,12 +212,16 @@ def test_new_credentials_and_settings_roll_the_pods_and_nothing_else_does():
     assert checksum(have) != checksum(have, found={"litellm": secret(LITELLM_MASTER_KEY="another")})
 
 
-def test_the_reader_is_made_anew_when_image_password_or_databases_change():
+def test_the_reader_is_made_anew_when_its_job_password_or_databases_change_or_litemaas_comes():
     have = settled()
     job = role(have).value("_ocp4_workload_litemaas_mcp_job")
-    assert job == role(have, replicas=3).value("_ocp4_workload_litemaas_mcp_job")
+    for same in ({"replicas": 3}, {"ocp4_workload_litemaas_deploy_backend": "true"}):
+        assert job == role(have, **same).value("_ocp4_workload_litemaas_mcp_job")
     for changed in (
         role(have, image="quay.io/rhpds/litemaas-mcp:0.5"),
+        role(have, image_pull_secrets=["pull"]),
+        role(have, database_secret="of-others"),
+        role(have, ocp4_workload_litemaas_deploy_backend=False),
         role(have | {"READER_PASSWORD": "x"}),
         role(have, found={"database": secret(**(URLS | {"DATABASE_URL": "postgresql://a:b@c/d"}))}),
     ):
