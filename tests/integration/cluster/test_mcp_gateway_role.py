@@ -260,6 +260,30 @@ def test_a_key_of_somebody_elses_is_left_alone(gateway: Gateway):
 
 
 @pytest.mark.long
+def test_a_team_does_not_lose_what_somebody_else_has_granted_it(gateway: Gateway):
+    theirs = {"server_name": gateway.name("theirs"), "url": "http://127.0.0.1:9/mcp", "transport": "http"}
+    granted = gateway.http.post("/v1/mcp/server", json=theirs).raise_for_status().json()["server_id"]
+    group, team = gateway.name("group"), gateway.make_team()
+
+    def grant(**permission: Any) -> None:
+        gateway.http.post("/team/update", json={"team_id": gateway.team_id, "object_permission": permission}).raise_for_status()
+
+    grant(mcp_servers=[granted], mcp_access_groups=[group], mcp_tool_permissions={granted: ["read"]})
+    wanted = {"servers": [gateway.fetch()], "grants": [{"team_alias": team, "servers": [gateway.name("web")]}]}
+    said = gateway.fails(**wanted)
+    assert f"{ROLE}_grants: '{team}': team_alias: the team may reach {granted}, {group} already" in said
+    assert set(gateway.registered()) == {gateway.name("theirs")}
+    assert (gateway.objects(), gateway.team_permission()["mcp_servers"]) == (set(), [granted])
+
+    grant(mcp_servers=["no-mcp-servers"], mcp_access_groups=[], mcp_tool_permissions={})
+    assert gateway.succeeds(**wanted) > 0
+    assert gateway.team_permission()["mcp_servers"] == [gateway.registered()[gateway.name("fetch")]["server_id"]]
+    # What the role has granted it knows for its own, also when the record is lost.
+    gateway.cluster.client.delete(f"/api/v1/namespaces/{gateway.namespace}/secrets/litemaas-mcp-gateway").raise_for_status()
+    assert gateway.succeeds() > 0
+
+
+@pytest.mark.long
 def test_configuration_as_code_is_written_and_grants_wait_for_it(gateway: Gateway):
     name = gateway.name("fetch")
     said = gateway.fails(mode="config", servers=[gateway.fetch()], grants=[{"key_alias": gateway.name("agent"), "servers": [name]}])
