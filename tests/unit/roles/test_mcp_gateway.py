@@ -336,9 +336,9 @@ def test_configuration_as_code_has_ids_that_stay_and_are_not_those_of_registered
 
 
 def test_the_file_of_the_configuration_is_where_the_command_was_given(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PWD", "/home/me")
+    monkeypatch.setenv("PWD", "/here")
     collection = {"playbook_dir": "/usr/share/ansible/collections/ansible_collections/rhpds/litemaas/playbooks"}
-    assert found_file(**collection) == "/home/me/litellm-mcp-servers.yml"
+    assert found_file(**collection) == "/here/litellm-mcp-servers.yml"
     assert found_file(**collection, output_dir="/out") == "/out/litellm-mcp-servers.yml"
     assert found_file(**collection, **{f"{NAME}_config_file": "/else/mcp.yml"}) == "/else/mcp.yml"
 
