@@ -19,6 +19,7 @@ from tests.integration.modules.conftest import LiteLLM, name
 from tests.support.node import SOFTWARE, node_bin, npm_tool
 
 CODEX, CLAUDE_CODE, OPENCLAW = "0.169.0", "2.1.329", "2026.9.6"
+CLIENTS = ("claude_code", "codex", "vscode", "openclaw", "open_webui")
 FILES = (".claude.json", ".codex/config.toml", ".config/Code/User/mcp.json", ".openclaw/openclaw.json", "open-webui.env")
 
 
@@ -47,11 +48,19 @@ class Home:
         return done
 
     def playbook(self, *arguments: str, **environment: str | None) -> tuple[int, str]:
+        done = self._play("-vvv", "--diff", *arguments, **environment)
+        return done.returncode, done.stdout + done.stderr
+
+    def printed(self, **environment: str) -> dict[str, str]:
+        """What a person takes from the screen to paste it, by client."""
+        done = self._play(**environment)
+        assert done.returncode == 0, done.stderr
+        return dict(re.findall(r"^ok: \[localhost\] => \(item=(\w+), [^\n]*:\n\n(.*?)^\)$", done.stdout, re.MULTILINE | re.DOTALL))
+
+    def _play(self, *arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
         (self.folder / "ansible.cfg").touch()
         ansible = {"ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".venv/ansible/collections")}
-        command = [sys.executable, "-m", "ansible", "playbook", "-vvv", "--diff", "rhpds.litemaas.client_config", *arguments]
-        done = self.run(*command, **ansible, **environment)
-        return done.returncode, done.stdout + done.stderr
+        return self.run(sys.executable, "-m", "ansible", "playbook", "rhpds.litemaas.client_config", *arguments, **ansible, **environment)
 
     def write(self) -> int:
         """Write every file; return how many tasks changed something."""
@@ -109,12 +118,19 @@ def test_it_prints_by_default_and_says_what_it_lacks(home: Home):
 
 
 def test_the_printed_curl_reaches_both_servers(home: Home):
-    code, said = home.playbook("-e", "litemaas_clients=curl")
-    assert code == 0, said
-    commands = [json.loads(line.strip().rstrip(",")) for line in said.splitlines() if line.strip().startswith('"echo ')]
-    assert len(commands) == 2
-    for command in commands:
-        assert '"serverInfo"' in home.run("sh", "-c", command).stdout
+    done = home.run("bash", "-c", home.printed()["curl"])
+    assert done.stdout.count('"serverInfo"') == 2, done.stderr
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_what_is_printed_is_what_is_written_whatever_form_ansible_gives_results(home: Home, form: str):
+    printed = home.printed(ANSIBLE_CALLBACK_RESULT_FORMAT=form)
+    home.write()
+    for client, file in zip(CLIENTS, FILES, strict=True):
+        written = (home.folder / file).read_text()
+        for key, variable in ((home.key, "$LITELLM_API_KEY"), (home.stack.mcp_token, "$LITEMAAS_MCP_API_KEY")):
+            written = written.replace(key, variable)
+        assert printed[client] == written
 
 
 @pytest.mark.long
@@ -140,8 +156,7 @@ def test_claude_code_codex_and_openclaw_take_the_files_and_connect(home: Home):
 def test_the_printed_command_adds_what_the_file_would_hold(home: Home):
     npm_tool("@anthropic-ai/claude-code", CLAUDE_CODE, "claude")
     [claude] = (SOFTWARE / f"claude-code-{CLAUDE_CODE}/node_modules/@anthropic-ai").glob("claude-code-*/claude")
-    _, said = home.playbook("-e", "litemaas_clients=claude_code_command")
-    for command in re.findall(r'"(claude mcp add [^"]*)"', said):
+    for command in home.printed()["claude_code_command"].splitlines():
         program, *arguments = shlex.split(command)
         assert program == "claude"
         assert home.run(str(claude), *arguments).returncode == 0
