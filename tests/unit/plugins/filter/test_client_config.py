@@ -116,6 +116,15 @@ def test_open_webui_gets_the_key_and_people_see_where_it_belongs():
     assert (ours["type"], ours["url"], ours["auth_type"], ours["key"], ours["info"]["id"]) == ("mcp", URL, "bearer", "sk-1", "litellm")
 
 
+def test_whom_an_administrator_of_open_webui_lets_in_stays():
+    keys = {"LITELLM_API_KEY": "sk-1"}
+    name, _equals, value = client_config([SERVER], "open_webui", "", keys).partition("=")
+    connections = json.loads(value)
+    connections[0]["config"]["access_grants"] = [{"principal_type": "user", "principal_id": "*", "permission": "read"}]
+    current = f"{name}={json.dumps(connections)}\n"
+    assert client_config([SERVER], "open_webui", current, keys) == current
+
+
 def test_commands_leave_the_key_to_the_shell_or_the_client():
     assert client_config([SERVER], "claude_code_command") == (
         f"claude mcp add --scope user --transport http litellm {URL} --header 'Authorization: Bearer ${{LITELLM_API_KEY}}'\n"
