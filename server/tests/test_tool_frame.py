@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated
 
 import pytest
-from litemaas_mcp.errors import Failure
+from litemaas_mcp.errors import Failure, Unsure
 from litemaas_mcp.tools import Answer, plain_schema, tool
 from pydantic import BaseModel, Field
 
@@ -80,6 +80,25 @@ async def test_a_write_that_ends_half_way_says_that_it_may_have_arrived(what):
     result = await writer.bind("", 0.2).run({"what": what}, None, convert_result=True)
     assert result.is_error
     assert "Whether the change arrived is not known" in result.content[0].text
+
+
+@tool(title="Maker", writes=True, idempotent=False, unsure="Look first.")
+async def maker(backends: str, what: str) -> Rows:
+    """Make another one with each call."""
+    if what == "lost":
+        raise Unsure("The connection was lost. Whether the change arrived is not known.")
+    if what == "crash":
+        raise RuntimeError("canary")
+    await asyncio.sleep(30)
+    return Rows(rows=[])
+
+
+@pytest.mark.parametrize("what", ["lost", "hang", "crash"])
+async def test_a_write_that_must_not_be_repeated_says_how_to_make_sure(what):
+    result = await maker.bind("", 0.2).run({"what": what}, None, convert_result=True)
+    assert result.content[0].text.endswith("Whether the change arrived is not known. Look first.")
+    result = await writer.bind("", 0.2).run({"what": "hang"}, None, convert_result=True)
+    assert result.content[0].text.endswith("Whether the change arrived is not known. Call again with the same arguments to make sure.")
 
 
 def test_schemas_hold_neither_references_nor_unions():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-# What to tell of a write that broke off.
-UNSURE = "Whether the change arrived is not known: call again with the same arguments to make sure."
+# What to tell of a write that broke off, and, where repeating it does no harm, the remedy.
+UNSURE = "Whether the change arrived is not known."
+AGAIN = "Call again with the same arguments to make sure."
 
 
 class Failure(Exception):
@@ -26,3 +27,7 @@ class Unavailable(Failure):
 
     def __init__(self, text: str, status: int = 503, detail: dict[str, Any] | None = None) -> None:
         super().__init__(text, status, detail)
+
+
+class Unsure(Unavailable):
+    """A write broke off. Its text ends with `UNSURE`; how to make sure, the tool knows that made it."""

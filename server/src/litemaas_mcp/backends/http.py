@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from litemaas_mcp.errors import UNSURE, Failure, Unavailable
+from litemaas_mcp.errors import UNSURE, Failure, Unavailable, Unsure
 from litemaas_mcp.redaction import scrub
 from litemaas_mcp.settings import SettingsError
 
@@ -83,11 +83,11 @@ class Api:
         return await self._request("GET", path, accept, patience, params=given)
 
     async def write(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        """Write, once. Raises like `get`; after `Unavailable` it is not known whether the write arrived, and the text says so."""
+        """Write, once. Raises like `get`, but `Unsure` for `Unavailable`: it is not known whether the write arrived."""
         try:
             return await self._request(method, path, (200, 201), None, json=body)
         except Unavailable as error:
-            raise Unavailable(f"{error} {UNSURE}", error.status, error.detail) from error
+            raise Unsure(f"{error} {UNSURE}", error.status, error.detail) from error
 
     async def _request(self, method: str, path: str, accept: tuple[int, ...], patience: float | None, **content: Any) -> Any:
         assert self._client, "start() was not called"

@@ -20,7 +20,7 @@ import mcp.server.mcpserver.tools as sdk
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
-from litemaas_mcp.errors import UNSURE, Failure, Unavailable
+from litemaas_mcp.errors import AGAIN, UNSURE, Failure, Unavailable, Unsure
 from litemaas_mcp.redaction import scrub, visible, visible_json
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Tool:
     fn: Callable[..., Awaitable[Answer]]
     title: str
     annotations: ToolAnnotations
+    unsure: str  # how to make sure of a write that broke off
 
     @property
     def name(self) -> str:
@@ -100,26 +101,37 @@ class Tool:
             async with asyncio.timeout(deadline):
                 answer = await self.fn(**arguments)
             structured, text = self.told(answer)
+        except Unsure as failure:
+            return self.failed(Unsure(f"{failure} {self.unsure}", failure.status, failure.detail))
         except Failure as failure:
             return self.failed(failure)
         except TimeoutError:
-            advice = UNSURE if self.writes else "Ask for less, or try again later."
+            advice = f"{UNSURE} {self.unsure}" if self.writes else "Ask for less, or try again later."
             return self.failed(Unavailable(f"{self.name} took longer than {deadline:g} s and was stopped. {advice}", 504))
         except Exception:
             log.exception("%s raised", self.name)
-            text = f"{self.name} failed inside the server. The cause is in the server's log.{f' {UNSURE}' if self.writes else ''}"
-            return self.failed(Unavailable(text, 500))
+            advice = f" {UNSURE} {self.unsure}" if self.writes else ""
+            return self.failed(Unavailable(f"{self.name} failed inside the server. The cause is in the server's log.{advice}", 500))
         return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structured)
 
 
 def tool(
-    *, title: str, writes: bool = False, destructive: bool = False, idempotent: bool = True, kind: type[Tool] = Tool
+    *,
+    title: str,
+    writes: bool = False,
+    destructive: bool = False,
+    idempotent: bool = True,
+    unsure: str = AGAIN,
+    kind: type[Tool] = Tool,
 ) -> Callable[[Callable[..., Awaitable[Answer]]], Tool]:
-    """Declare a tool. Reading is the default; a tool that `writes` is hidden and refused in read-only mode."""
+    """Declare a tool. Reading is the default; a tool that `writes` is hidden and refused in read-only mode.
+
+    `unsure` says how to make sure of a write that broke off, where repeating it would do it twice.
+    """
     annotations = ToolAnnotations(
         title=title, read_only_hint=not writes, destructive_hint=destructive, idempotent_hint=idempotent, open_world_hint=False
     )
-    return lambda fn: kind(fn, title, annotations)
+    return lambda fn: kind(fn, title, annotations, unsure)
 
 
 def plain_schema(schema: dict[str, Any], nullable: bool = True) -> dict[str, Any]:
