@@ -15,7 +15,7 @@ _secrets: set[str] = set()
 _known = re.compile(r"(?!)")
 
 # Secrets that we were never told: virtual keys, LiteMaaS admin keys, passwords inside URLs, tokens in a query.
-_SHAPES = re.compile(r"\b(?:sk-|ltm_admin_)[\w.-]{6,}|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)|(?<=[?&]token=)[^&\s\"']+")
+_SHAPES = re.compile(r"\b(?:sk-|ltm_admin_)[\w.-]+|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)|(?<=[?&]token=)[^&\s\"']+")
 # Control characters but tab and line ends; zero-width, bidirectional and other invisible formatting characters.
 _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f"
