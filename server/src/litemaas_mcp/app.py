@@ -191,7 +191,8 @@ class Server(MCPServer):
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Context | None = None) -> CallToolResult | InputRequiredResult:
         known, bound = self.known.get(name), self.bound.get(name)
         if known is None:
-            raise ToolError(_unknown("tool", name, self.bound))
+            # Any of them knows how this profile's failures look.
+            return next(iter(self.known.values())).failed(Failure(_unknown("tool", name, self.bound), 404))
         if bound is None:
             why = "this server is read-only" if self.read_only and known.writes else "this server does not offer it"
             return known.failed(Failure(f"{name} is switched off: {why}.", 403))

@@ -73,6 +73,32 @@ def test_a_client_that_names_itself_is_named_to_litellm(start, relay, stack, new
         assert written.headers.get("litellm-changed-by") == named
 
 
+def test_who_the_configuration_names_is_named_to_litellm_before_the_client_itself(start, relay, stack, new_user):
+    user = new_user()["user_id"]
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        for number, (sent, named) in enumerate(
+            (("jane@example.com", "jane@example.com"), ("Jane Dö\tx" + "y" * 200, f"Jane-D-x{'y' * 92}"))
+        ):
+            relay.asked.clear()
+            admin.headers["litellm-changed-by"] = sent.encode()
+            admin.data("litellm_user_update", user_id=user, spend=number + 1)
+            assert {asked.headers.get("litellm-changed-by") for asked in relay.asked} == {named}
+
+
+def test_every_write_names_who_changed(start, relay, stack, name, new_user):
+    user = new_user()["user_id"]
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        admin.data("litellm_user_create", user_id=name)
+        admin.data("litellm_key_generate", key_alias=name, user_id=name)
+        admin.data("litellm_key_update", key=name, max_budget=1)
+        admin.data("litellm_key_delete", keys=[name])
+        admin.data("litellm_user_update", user_id=user, max_budget=1)
+        admin.data("litellm_user_delete", user_ids=[name])
+    written = {asked.path: asked.headers.get("litellm-changed-by") for asked in relay.asked if asked.method == "POST"}
+    paths = ("/user/new", "/user/update", "/user/delete", "/key/generate", "/key/update", "/key/delete")
+    assert written == dict.fromkeys(paths, "raw/1")
+
+
 def test_a_key_that_litellm_does_not_know_is_refused_readably_and_not_repeated(admin, revision):
     admin.revision = revision
     admin.headers = {"Authorization": "Bearer sk-canary-unknown-0123456789"}
@@ -96,12 +122,17 @@ def test_an_expired_key_is_refused_readably(admin, new_key, owner):
 def test_a_key_without_rights_gets_litellms_own_refusal(admin, new_user, new_key, owner, name):
     user = new_user(user_role="internal_user")["user_id"]
     other = new_user()["user_id"]
+    foreign = new_key(user_id=other)["token"]
     admin.headers = {"Authorization": f"Bearer {new_key(user_id=user)['key']}"}
     for tool, arguments in (
         ("litellm_user_list", {}),
         ("litellm_user_create", {"user_id": name}),
         ("litellm_user_update", {"user_id": other, "max_budget": 1}),
         ("litellm_user_delete", {"user_ids": [other]}),
+        ("litellm_key_info", {"key": foreign}),
+        ("litellm_key_generate", {"user_id": other, "key_alias": name}),
+        ("litellm_key_update", {"key": foreign, "max_budget": 1}),
+        ("litellm_key_delete", {"keys": [foreign]}),
     ):
         error = admin.error(tool, **arguments)
         assert error["status"] in (401, 403), tool
@@ -110,6 +141,11 @@ def test_a_key_without_rights_gets_litellms_own_refusal(admin, new_user, new_key
     ids = {row[0] for row in owner.execute('select user_id from "LiteLLM_UserTable"').fetchall()}
     assert other in ids
     assert name not in ids
+    keys = owner.execute('select token, max_budget, key_alias from "LiteLLM_VerificationToken" where user_id = %s', (other,)).fetchall()
+    assert [key[:2] for key in keys] == [(foreign, None)]
+    # The calls of others are not among those that it is shown.
+    logs = admin.call("litellm_usage_spend_logs", start_date="2020-01-01")["structuredContent"]
+    assert logs["data"]["data"] == [] if logs["success"] else logs["error"]["status"] in (401, 403)
     # What LiteLLM allows is allowed.
     assert admin.data("litellm_user_info", user_id=user)["user_id"] == user
 

@@ -172,3 +172,77 @@ def test_a_deletion_names_the_keys_and_a_dry_run_deletes_none(admin, new_user, n
     assert admin.data("litellm_key_delete", keys=[key["token"], key["key_alias"]]) == {"dry_run": False, "keys": [expected]}
     assert row(key["token"]) is None
     assert row(other["token"])
+
+
+@pytest.mark.parametrize("sort_by", ["created_at", "updated_at", "spend", "max_budget", "key_alias", "token"])
+@pytest.mark.parametrize("sort_order", ["asc", "desc"])
+def test_keys_are_sorted_by_everything_that_is_offered(admin, sort_by, sort_order, litellm):
+    rows = admin.data("litellm_key_list", sort_by=sort_by, sort_order=sort_order, size=5)["keys"]
+    asked = {"sort_by": sort_by, "sort_order": sort_order, "size": 5}
+    assert [row["token"] for row in rows] == litellm.get("/key/list", params=asked).json()["keys"]
+
+
+def test_only_what_litellm_can_sort_by_is_offered(admin):
+    (tool,) = [tool for tool in admin.result("tools/list")["tools"] if tool["name"] == "litellm_key_list"]
+    offered = tool["inputSchema"]["properties"]["sort_by"]["enum"]
+    assert sorted(offered) == sorted(["created_at", "updated_at", "spend", "max_budget", "key_alias", "token"])
+
+
+def test_an_admin_of_a_team_manages_the_keys_that_belong_to_the_team_alone(admin, litellm, new_user, new_key, name, row):
+    user = new_user(user_role="internal_user")["user_id"]
+    members = [{"role": "admin", "user_id": user}]
+    team = litellm.post("/team/new", json={"team_alias": name, "members_with_roles": members}).json()["team_id"]
+    try:
+        own, service = new_key(user_id=user), new_key(team_id=team)
+        admin.headers = {"Authorization": f"Bearer {own['key']}"}
+        for named in service["token"], service["key_alias"]:
+            assert admin.data("litellm_key_info", key=named)["key"] == service["token"]
+        admin.data("litellm_key_update", key=service["key_alias"], rpm_limit=7)
+        assert row(service["token"], "rpm_limit") == (7,)
+        admin.data("litellm_key_delete", keys=[service["token"]])
+        assert row(service["token"]) is None
+    finally:
+        litellm.post("/team/delete", json={"team_ids": [team]})
+
+
+def test_a_key_of_nobody_may_look_at_itself(admin, new_key):
+    key = new_key()
+    admin.headers = {"Authorization": f"Bearer {key['key']}"}
+    assert admin.data("litellm_key_info", key=key["token"])["info"]["key_alias"] == key["key_alias"]
+
+
+def test_an_alias_of_two_keys_is_refused_with_both_hashes(admin, new_key, owner, row):
+    key, other = new_key(), new_key()
+    owner.execute('update "LiteLLM_VerificationToken" set key_alias = %s where token = %s', (key["key_alias"], other["token"]))
+    for tool, named in ("litellm_key_info", {"key": key["key_alias"]}), ("litellm_key_delete", {"keys": [key["key_alias"]]}):
+        error = admin.error(tool, **named)
+        assert error["status"] == 409
+        assert key["token"] in error["message"]
+        assert other["token"] in error["message"]
+    assert row(key["token"])
+    assert row(other["token"])
+
+
+def test_metadata_that_litellm_encrypts_are_a_change_that_was_kept(admin, new_key):
+    callback = {"callback_name": "langfuse", "callback_type": "success", "callback_vars": {"langfuse_secret_key": "canary"}}
+    changed = admin.data("litellm_key_update", key=new_key()["token"], metadata={"logging": [callback], "note": "mine"})
+    assert changed["info"]["metadata"]["note"] == "mine"
+
+
+def test_what_a_change_must_keep():
+    from litemaas_mcp.errors import Failure
+    from litemaas_mcp.tools.admin import check_kept
+
+    check_kept({"spend": 0.25}, {"spend": 0})  # the key is in use
+    check_kept({"metadata": {"a": ["litellm_enc::x"]}}, {"metadata": {"a": ["b"]}})
+    for stored in {"a": ["c"]}, {"a": []}, {}, {"a": ["b"], "more": 1}:
+        with pytest.raises(Failure, match="metadata is "):
+            check_kept({"metadata": stored}, {"metadata": {"a": ["b"]}})
+
+
+def test_a_key_in_the_name_of_a_field_is_not_shown_and_what_litellm_shows_of_keys_is(admin, new_key):
+    secret = "sk-canary-in-a-name-0123456789"
+    key = new_key(metadata={secret: 1, "short": "sk-1234", "key_name": secret})
+    info = admin.data("litellm_key_info", key=key["token"])["info"]
+    assert info["key_name"] == f"sk-...{key['key'][-4:]}"
+    assert info["metadata"] == {"***": 1, "short": "***", "key_name": "***"}

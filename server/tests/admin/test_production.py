@@ -12,6 +12,7 @@ import mcp
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
+from tests.support.http_stand_in import HttpStandIn
 from tests.support.mcp_http import LEGACY, MODERN, RawClient, request_parts
 from tests.support.tcp_proxy import TcpProxy
 
@@ -99,8 +100,11 @@ def test_five_megabytes_are_413_and_no_json_is_400(admin, revision):
         assert admin.http.post(admin.url, content=broken, headers={**headers, **admin.headers}).status_code == 400
 
 
-def test_an_unknown_tool_is_named_with_its_nearest(admin):
-    assert "litellm_user_list" in admin.request("tools/call", {"name": "litellm_users_list", "arguments": {}}).text
+def test_an_unknown_tool_is_named_with_its_nearest_in_the_envelope(admin, revision):
+    admin.revision = revision
+    error = admin.error("litellm_users_list")
+    assert error["status"] == 404
+    assert error["message"] == "There is no tool 'litellm_users_list': did you mean litellm_user_list?"
 
 
 def test_a_litellm_that_is_gone_or_hangs_is_told_in_time_and_found_again(start, stack, proxy, revision):
@@ -131,9 +135,102 @@ def test_a_write_whose_answer_is_lost_says_so_and_is_not_repeated(start, stack, 
     assert relay.count("/user/update") == 1
 
 
-def test_a_proxy_that_is_no_litellm_is_no_crash(start, stack):
-    from tests.support.http_stand_in import HttpStandIn
+@pytest.mark.parametrize(("tool", "looked"), [("litellm_user_create", "litellm_user_list"), ("litellm_key_generate", "litellm_key_list")])
+def test_a_lost_answer_about_something_new_says_where_to_look_before_another_call(start, stack, relay, tool, looked, name, owner):
+    relay.fails = lambda asked: "after" if asked.method == "POST" else None
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        message = admin.error(tool, **({"user_id": name} if "user" in tool else {"key_alias": name}))["message"]
+    try:
+        assert f"Whether the change arrived is not known. Before you call again, look for it with {looked}, sorted by created_at" in message
+        assert "same arguments" not in message
+    finally:
+        owner.execute('delete from "LiteLLM_UserTable" where user_id = %s', (name,))
+        owner.execute('delete from "LiteLLM_VerificationToken" where key_alias = %s', (name,))
 
+
+@pytest.mark.parametrize("tool", ["litellm_user_create", "litellm_user_update", "litellm_key_update"])
+def test_a_change_that_can_not_be_read_back_says_that_it_was_made(start, stack, relay, tool, new_user, new_key, name, owner):
+    written = []
+
+    def fails(asked):
+        if asked.method == "POST":
+            written.append(asked)
+        return "before" if asked.method == "GET" and written else None
+
+    relay.fails = fails
+    key, user = new_key()["token"], new_user()["user_id"]
+    named = {"litellm_user_create": {"user_id": name}, "litellm_user_update": {"user_id": user}, "litellm_key_update": {"key": key}}[tool]
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        error = admin.error(tool, **named, max_budget=3)
+    try:
+        (field, value), *_ = named.items()
+        assert error["status"] == 500
+        assert error["message"].startswith(f"The change was made ({field} {value}); reading it back failed: LiteLLM failed with HTTP 500")
+    finally:
+        owner.execute('delete from "LiteLLM_UserTable" where user_id = %s', (name,))
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("litellm_user_delete", {"user_ids": ["0", "1", "2"]}), ("litellm_key_delete", {"keys": ["0" * 64, "1" * 64, "2" * 64]})],
+)
+def test_after_the_first_failure_of_many_lookups_the_others_stop(start, stack, tool, arguments):
+    """A lookup that waits would come back to LiteLLM with its next question after the answer."""
+    refused = threading.Event()
+
+    def answer(asked):
+        if asked.path.endswith(("=0", "0" * 64)):
+            return 403, {"error": {"message": "not this one", "code": "403"}}
+        refused.wait(5)
+        return 404, {"error": {"message": "unknown", "code": "404"}}
+
+    with HttpStandIn(answer) as stand_in, Caller(start(LITELLM_BASE_URL=stand_in.url).url, stack.litellm_master_key) as admin:
+        error = admin.error(tool, **arguments)
+        assert (error["status"], error["message"]) == (403, "LiteLLM refused with HTTP 403: not this one")
+        asked = len(stand_in.asked)
+        refused.set()
+        time.sleep(0.5)
+        assert len(stand_in.asked) == asked
+
+
+def test_a_tool_that_fails_inside_tells_so_in_the_envelope_and_not_how(start, stack):
+    with HttpStandIn(lambda asked: (200, {"users": []})) as stand_in:  # a list without its total
+        server = start(LITELLM_BASE_URL=stand_in.url)
+        with Caller(server.url, stack.litellm_master_key) as admin:
+            error = admin.error("litellm_user_list")
+    assert error == {
+        "status": 500,
+        "message": "litellm_user_list failed inside the server. The cause is in the server's log.",
+        "detail": {},
+    }
+    assert "KeyError" in server.output
+
+
+def test_without_openapi_a_newer_filter_is_not_said_to_be_lacking_and_it_is_asked_for_once(start, stack, relay):
+    relay.answer = lambda asked: (404, {"detail": "Not Found"}) if asked.path == "/openapi.json" else relay._pass_on(asked)
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        for _ in range(3):
+            error = admin.error("litellm_user_list", search="x")
+            assert error["message"].startswith("search: whether this LiteLLM has this filter, or would ignore it, can't be found out")
+        assert admin.data("litellm_user_list", user_email="x", page_size=1)
+    assert relay.count("/openapi.json") == 1
+
+
+def test_lists_ask_litellm_once(start, stack, relay, new_key):
+    key = new_key()["token"]
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        for tool, arguments in (
+            ("litellm_user_list", {"role": "internal_user"}),
+            ("litellm_key_list", {}),
+            ("litellm_usage_spend_logs", {}),
+            ("litellm_key_info", {"key": key}),
+        ):
+            relay.asked.clear()
+            admin.data(tool, **arguments)
+            assert len(relay.asked) == 1, tool
+
+
+def test_a_proxy_that_is_no_litellm_is_no_crash(start, stack):
     for status, body, said in (200, b"<html>", 503), (200, {"odd": 1}, 502), (200, [], 502), (404, {"detail": "Not Found"}, 404):
         with HttpStandIn(lambda asked, answer=(status, body): answer) as stand_in:
             server = start(LITELLM_BASE_URL=stand_in.url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 
@@ -55,6 +57,8 @@ def test_filters_of_calls_narrow_the_list(admin, owner, yesterday, old):
         ({"start_date": "yesterday"}, "start_date: 'yesterday' is no day"),
         ({"end_date": "2026-02-30"}, "end_date: '2026-02-30' is no day"),
         ({"start_date": "2026-03-02", "end_date": "2026-03-01"}, "start_date: 2026-03-02 00:00:00 is after end_date"),
+        ({"start_date": "2026-W13-3"}, "start_date: '2026-W13-3' is no day"),
+        ({"start_date": "0001-01-01T00:00:00+14:00"}, "start_date: '0001-01-01T00:00:00+14:00' is no day"),
         ({"page_size": 101}, "page_size: "),
         ({"span_type": "x"}, "span_type: "),
     ],
@@ -63,3 +67,46 @@ def test_a_bad_question_names_its_field(admin, fields, says):
     error = admin.error("litellm_usage_spend_logs", **fields)
     assert error["status"] == 400
     assert error["message"].startswith(says)
+
+
+def test_a_list_longer_than_litellm_counts_is_read_to_its_end(admin, owner, old):
+    (calls,) = owner.execute('select count(*) from "LiteLLM_SpendLogs"').fetchone()
+    assert calls > 10_000, "the stack is seeded with more"
+    dates = {"start_date": "2020-01-01", "end_date": "2099-12-31"}
+    page = admin.data("litellm_usage_spend_logs", **dates, page=100, page_size=100)
+    assert page["total_is_capped"] is not old
+    assert page["truncated"] is True
+    seen = 100 * 100
+    while page["truncated"]:
+        page = admin.data("litellm_usage_spend_logs", **dates, cursor=page["next_cursor"])
+        seen += len(page["data"])
+    # Tests before this one may still be written down.
+    assert seen >= calls
+
+
+def test_a_cursor_carries_the_days_and_is_of_this_list_alone(admin, yesterday):
+    dates = {"start_date": str(yesterday), "end_date": str(yesterday)}
+    first = admin.data("litellm_usage_spend_logs", **dates, page_size=5)
+    for same in dates, {}:
+        second = admin.data("litellm_usage_spend_logs", **same, cursor=first["next_cursor"])
+        assert (second["start_date"], second["end_date"], second["page"]) == (first["start_date"], first["end_date"], 2)
+    for other in {"status_filter": "failure"}, {"start_date": str(yesterday - timedelta(days=1))}, {"end_date": "2099-01-01"}:
+        error = admin.error("litellm_usage_spend_logs", **(dates | other), cursor=first["next_cursor"])
+        assert error["message"].startswith("cursor: it belongs to a list with other filters. Repeat those")
+    for tool, filters in ("litellm_user_list", {"role": "internal_user"}), ("litellm_key_list", {"user_id": "nobody-at-all"}):
+        cursor = admin.data(tool, **{"page_size" if "user" in tool else "size": 1})["next_cursor"]
+        assert admin.error(tool, **filters, cursor=cursor)["message"].startswith("cursor: it belongs to a list with other filters")
+
+
+@pytest.mark.parametrize(
+    ("moment", "asked"),
+    [
+        ("2026-03-24T10:00:00Z", "2026-03-24 10:00:00"),
+        ("2026-03-24T10:00:00+02:00", "2026-03-24 08:00:00"),
+        ("2026-03-24T10:00:00.123Z", "2026-03-24 10:00:00"),
+        ("2026-03-24 10:00:00", "2026-03-24 10:00:00"),
+        (" 2026-03-24 ", "2026-03-24 00:00:00"),
+    ],
+)
+def test_a_moment_may_be_written_with_its_zone(admin, moment, asked):
+    assert admin.data("litellm_usage_spend_logs", start_date=moment, end_date="2026-03-25", page_size=1)["start_date"] == asked

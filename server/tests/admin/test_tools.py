@@ -131,6 +131,18 @@ def test_the_profile_litemaas_serves_them_at_admin_mcp_with_the_callers_key(lite
             assert caller.request("tools/list").status_code == 401
 
 
+def test_the_switches_hold_for_the_mounted_tools_too(litemaas, stack, name):
+    changes = {"ADMIN_MCP": "true", "READ_ONLY": "true", "ADMIN_TOOLS": "litellm_user_list,litellm_user_create"}
+    with ServerProcess(litemaas | changes) as server:
+        server.wait_for("/readyz")
+        with Caller(f"{server.origin}/admin/mcp", stack.litellm_master_key) as caller:
+            assert listed(caller).keys() == {"litellm_user_list"}
+            for tool, why in ("litellm_user_create", "this server is read-only"), ("litellm_key_list", "this server does not offer it"):
+                error = caller.error(tool)
+                assert (error["status"], error["message"]) == (403, f"{tool} is switched off: {why}.")
+            assert caller.error("litellm_lost")["status"] == 404
+
+
 def test_off_by_default_there_is_no_such_path(litemaas, stack):
     with ServerProcess(litemaas) as server:
         server.wait_for("/readyz")

@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
+
+
+@pytest.fixture
+def organization(owner):
+    """An organization, made past LiteLLM, which wants a licence for that."""
+    identity = str(uuid.uuid4())
+    owner.execute(
+        'insert into "LiteLLM_BudgetTable" (budget_id, created_by, updated_by, updated_at) values (%s, %s, %s, now())', (identity, "t", "t")
+    )
+    columns = "organization_id, organization_alias, budget_id, models, created_by, updated_by, updated_at"
+    owner.execute(
+        f'insert into "LiteLLM_OrganizationTable" ({columns}) values (%s, %s, %s, %s, %s, %s, now())',
+        (identity, identity, identity, [], "t", "t"),
+    )
+
+    def join(user_id: str) -> None:
+        owner.execute(
+            'insert into "LiteLLM_OrganizationMembership" (user_id, organization_id, updated_at) values (%s, %s, now())',
+            (user_id, identity),
+        )
+
+    yield identity, join
+    for table in "Membership", "Table":
+        owner.execute(f'delete from "LiteLLM_Organization{table}" where organization_id = %s', (identity,))
+    owner.execute('delete from "LiteLLM_BudgetTable" where budget_id = %s', (identity,))
+
+
+@pytest.fixture
+def team(litellm, name):
+    """A team of its own."""
+    identity = litellm.post("/team/new", json={"team_alias": name}).json()["team_id"]
+    yield identity
+    litellm.post("/team/delete", json={"team_ids": [identity]})
 
 
 @pytest.fixture
@@ -178,6 +213,8 @@ def test_updating_an_unknown_user_creates_nobody(admin, name, owner, unknown):
         ({"clear": ["everything"]}, "clear.0: "),
         ({"budget": 1}, "There is no argument 'budget'"),
         ({"tpm_limit": 2**40}, "tpm_limit: "),
+        ({"tpm_limit": True}, "tpm_limit: must be a number, not true or false"),
+        ({"max_budget": True}, "max_budget: must be a number, not true or false"),
     ],
 )
 def test_a_bad_change_is_refused_before_anything_is_sent(start, relay, stack, new_user, fields, says):
@@ -191,8 +228,10 @@ def test_a_bad_change_is_refused_before_anything_is_sent(start, relay, stack, ne
     assert not [asked for asked in relay.asked if asked.method == "POST"]
 
 
-def test_a_deletion_names_whom_and_which_keys_and_a_dry_run_deletes_nobody(admin, new_user, new_key, row):
-    user = new_user(user_alias="doomed")
+def test_a_deletion_names_whom_what_goes_and_a_dry_run_deletes_nobody(admin, new_user, new_key, row, team, organization, owner, old):
+    user = new_user(user_alias="doomed", teams=[team])
+    identity, join = organization
+    join(user["user_id"])
     key = new_key(user_id=user["user_id"])
     expected = {
         **{field: user[field] for field in ("user_id", "user_email")},
@@ -200,6 +239,8 @@ def test_a_deletion_names_whom_and_which_keys_and_a_dry_run_deletes_nobody(admin
         "spend": 0,
         "keys": [key["key_alias"]],
         "key_count": 1,
+        "teams": [team],
+        "organizations": [identity],
     }
     assert admin.data("litellm_user_delete", user_ids=[user["user_id"]], dry_run=True) == {"dry_run": True, "users": [expected]}
     assert row(user["user_id"])
@@ -212,3 +253,103 @@ def test_when_one_of_the_users_is_unknown_nobody_is_deleted(admin, new_user, row
     error = admin.error("litellm_user_delete", user_ids=[user, "nobody-at-all"])
     assert (error["status"], error["message"].split(" ")[0]) == (404, "user_ids:")
     assert row(user)
+
+
+@pytest.mark.parametrize("field", ["teams", "organizations"])
+def test_a_user_is_not_made_for_a_team_or_organization_that_is_not_there(admin, name, row, field):
+    error = admin.error("litellm_user_create", user_id=name, **{field: ["nobody-at-all"]})
+    # Without a licence LiteLLM's later versions tell nothing of organizations, and say so.
+    assert error["status"] in ((404,) if field == "teams" else (403, 404))
+    assert field[:-1] in error["message"].lower()
+    assert row(name) is None
+
+
+def test_a_user_joins_a_team_that_is_there(admin, name, gone, team, litellm):
+    gone.append(name)
+    admin.data("litellm_user_create", user_id=name, teams=[team])
+    members = litellm.get("/team/info", params={"team_id": team}).json()["team_info"]["members_with_roles"]
+    assert name in [member["user_id"] for member in members]
+
+
+def test_a_user_is_found_by_an_email_that_is_part_of_many_others(admin, new_user, name, owner):
+    user = new_user(user_id=f"zz-{name}", user_email=f"{name}@example.com")
+    try:
+        owner.execute(
+            """insert into "LiteLLM_UserTable" (user_id, user_email) select %s || n, 'a' || n || %s from generate_series(1, 120) n""",
+            (f"aa-{name}-", user["user_email"]),
+        )
+        owner.execute("""update "LiteLLM_UserTable" set created_at = now() - interval '1 year' where user_id = %s""", (user["user_id"],))
+        assert admin.data("litellm_user_info", user_email=user["user_email"])["user_id"] == user["user_id"]
+    finally:
+        owner.execute('delete from "LiteLLM_UserTable" where user_id like %s', (f"aa-{name}-%",))
+
+
+def test_an_email_of_somebody_else_is_refused_and_ones_own_is_not(admin, new_user, row):
+    user, other = new_user(), new_user()
+    error = admin.error("litellm_user_update", user_id=user["user_id"], user_email=other["user_email"].upper())
+    assert (error["status"], error["message"].split(" ")[0]) == (409, "user_email:")
+    assert other["user_id"] in error["message"]
+    assert row(user["user_id"], "user_email") == (user["user_email"],)
+    admin.data("litellm_user_update", user_id=user["user_id"], user_email=user["user_email"].upper(), max_budget=1)
+
+
+def test_filters_of_blanks_are_refused(admin):
+    for field, value in ("user_email", " "), ("search", ""), ("organization_ids", [" "]), ("user_ids", ["\t"]), ("team", ""):
+        assert admin.error("litellm_user_list", **{field: value})["message"].startswith(field), field
+
+
+def test_a_user_deleted_while_it_is_changed_is_told(start, relay, stack, new_user, litellm):
+    from .conftest import Caller
+
+    user = new_user(max_budget=1)["user_id"]
+
+    def deleted_first(asked):
+        if asked.path == "/user/update":
+            litellm.post("/user/delete", json={"user_ids": [user]}).raise_for_status()
+        return relay._pass_on(asked)
+
+    relay.answer = deleted_first
+    with Caller(start(LITELLM_BASE_URL=relay.url).url, stack.litellm_master_key) as admin:
+        error = admin.error("litellm_user_update", user_id=user, max_budget=2)
+    assert (error["status"], "was deleted while it was being changed" in error["message"]) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("tool", "fields", "says"),
+    [
+        (tool, *case)
+        for tool in ("litellm_user_create", "litellm_key_generate", "litellm_key_update")
+        for case in (
+            ({"max_budget": -1}, "max_budget: "),
+            ({"max_budget": True}, "max_budget: must be a number, not true or false"),
+            ({"rpm_limit": False}, "rpm_limit: must be a number, not true or false"),
+            ({"budget_duration": "fortnightly"}, "budget_duration: 'fortnightly' must be daily"),
+            ({"budget_duration": "1M"}, "budget_duration: '1M' must be daily"),
+            *([({"duration": "soon"}, "duration: 'soon' must be daily")] if "key" in tool else []),
+            *([({"key_alias": "sk-alias"}, "key_alias: ")] if "key" in tool else []),
+        )
+    ],
+)
+def test_a_bad_value_is_refused_before_litellm_is_asked(silent, tool, fields, says):
+    caller, asked = silent
+    error = caller.error(tool, **({"key": "any"} if tool == "litellm_key_update" else {}), **fields)
+    assert error["status"] == 400
+    assert error["message"].startswith(says)
+    assert asked == []
+
+
+@pytest.fixture(scope="module")
+def silent(stack):
+    """A caller, and what LiteLLM was asked: nothing, in these tests."""
+    from tests.support.http_stand_in import HttpStandIn
+    from tests.support.server import COMMAND, ServerProcess
+
+    from .conftest import Caller
+
+    with (
+        HttpStandIn(lambda asked: (500, {})) as stand_in,
+        ServerProcess({"LITELLM_BASE_URL": stand_in.url}, [COMMAND, "serve", "--profile", "litellm-admin"]) as server,
+    ):
+        server.wait_for("/readyz")
+        with Caller(server.url, stack.litellm_master_key) as caller:
+            yield caller, stand_in.asked

@@ -6,12 +6,15 @@ content and as text.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import to_json
 
 from litemaas_mcp.auth import passed_key
@@ -51,9 +54,10 @@ class AdminTool(Tool):
     """A tool that asks LiteLLM with the key of the request that it serves."""
 
     def source(self, backends: Admin, context: Any) -> Admin:
-        request = context.request_context
-        client = request.session.client_params
-        return backends.of(passed_key(request.request), _named(client.client_info) if client else None)
+        request, client = context.request_context.request, context.request_context.session.client_params
+        # Whoever configured the client can tell more exactly who it is than the client.
+        named = request.headers.get("litellm-changed-by") or (_named(client.client_info) if client else None)
+        return backends.of(passed_key(request), _sendable(named))
 
     def schema(self, answer: dict[str, Any]) -> dict[str, Any]:
         success = {"type": "boolean"}
@@ -79,18 +83,26 @@ def _told(envelope: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def _named(client: Any) -> str | None:
-    """Return what a client calls itself, as a header can carry it."""
-    return re.sub(r"[^\x21-\x7e]+", "-", f"{client.name}/{client.version}")[:100] if client and client.name else None
+    """Return what a client calls itself."""
+    return f"{client.name}/{client.version}" if client and client.name else None
+
+
+def _sendable(name: str | None) -> str | None:
+    """Return a name as a header can carry it."""
+    return re.sub(r"[^\x21-\x7e]+", "-", name)[:100] if name else None
 
 
 def _clean(value: Any) -> Any:
     """Return an answer without secrets, invisible characters, and the ends of very long texts."""
     if isinstance(value, str):
+        # What LiteLLM itself shows of a key: sk-...abcd.
+        if len(value) == 10 and value.startswith("sk-..."):
+            return value
         text = visible(scrub(value))
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
     if isinstance(value, dict):
-        # A key's name is what LiteLLM itself shows of it: sk-...abcd.
-        return {name: part if name == "key_name" else _clean(part) for name, part in value.items() if name != "password"}
+        # A name that is an identifier holds no key, and nearly all are: each answer has a thousand.
+        return {name if name.isidentifier() else _clean(name): _clean(part) for name, part in value.items() if name != "password"}
     return [_clean(part) for part in value] if isinstance(value, list) else value
 
 
@@ -103,8 +115,19 @@ Cursor = Annotated[
     Field(description="next_cursor of the page before, with the same filters; its page and size count", max_length=500),
 ]
 Id = Annotated[str, Field(min_length=1, max_length=256)]
-Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]
+# LiteLLM takes a filter of blanks for none.
+Filter = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+Number = BeforeValidator(_no_boolean)  # pydantic takes true for 1
+Dollars = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False), Number]
+Limit = Annotated[int, Field(ge=0, le=2**31 - 1), Number]
 Row = dict[str, Any]
 Period = Annotated[
     str | None, Field(description="length of the budget's period, such as daily, weekly, monthly, 12h, 30d or 1mo", max_length=20)
@@ -130,17 +153,33 @@ class Rows(Data):
     next_cursor: Annotated[str | None, Field(description="pass as cursor for the next page")]
 
 
-def place(tool: str, cursor: str | None, page: int, size: int) -> tuple[int, int]:
-    """Return which page to ask for, and of which size."""
-    at = position(tool, cursor, int, int)
+def place(tool: str, cursor: str | None, page: int, size: int, filters: Row, *settled: str) -> tuple[int, int]:
+    """Return which page to ask for, and of which size. Raises `Failure` when the cursor is another list's.
+
+    Args:
+        filters: what the list is asked for, by which the cursor knows it.
+        settled: what the cursor carries beside: see `paged`.
+    """
+    at = position(tool, cursor, int, int, str, *[str] * len(settled))
+    if at and at[2] != _digest(filters):
+        raise Failure("cursor: it belongs to a list with other filters. Repeat those of the call that gave it, or leave it out.")
     return (at[0], at[1]) if at else (page, size)
 
 
-def paged(tool: str, page: int, size: int, total: int, pages: int) -> dict[str, Any]:
-    """Return the fields of `Rows`."""
-    more = page < pages
-    following = cursor_at(tool, page + 1, size) if more else None
+def paged(tool: str, page: int, size: int, filters: Row, *settled: str, total: int, pages: int, uncounted: bool = False) -> dict[str, Any]:
+    """Return the fields of `Rows`.
+
+    Args:
+        settled: what the first call settled for all pages, and its caller did not say.
+        uncounted: whether there are rows after these that LiteLLM did not count.
+    """
+    more = page < pages or uncounted
+    following = cursor_at(tool, page + 1, size, _digest(filters), *settled) if more else None
     return {"total": total, "page": page, "page_size": size, "total_pages": pages, "truncated": more, "next_cursor": following}
+
+
+def _digest(filters: Row) -> str:
+    return hashlib.sha256(to_json(sorted(filters.items()))).hexdigest()[:12]
 
 
 def brief(row: Row) -> Row:
@@ -180,16 +219,50 @@ def changes(before: Row, fields: dict[str, Any], clear: list[Any] | None) -> dic
     return {name: value for name, value in wanted.items() if name not in before or not same(before[name], value)}
 
 
+Found = TypeVar("Found")
+
+
+async def all_of(lookups: Iterable[Coroutine[Any, Any, Found]]) -> list[Found]:
+    """Return what they all find. Raises what the first of them raises; the others are stopped before."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(lookup) for lookup in lookups]
+    except* Failure as failures:
+        first = failures.exceptions[0]
+    else:
+        return [task.result() for task in tasks]
+    raise first
+
+
+@contextmanager
+def reading_back(changed: str) -> Iterator[None]:
+    """Make a `Failure` in this block say that the change before it was made."""
+    try:
+        yield
+    except Failure as failure:
+        text = f"The change was made ({changed}); reading it back failed: {failure}"
+        raise Failure(text, failure.status, failure.detail) from failure
+
+
 def check_kept(after: Row, sent: dict[str, Any]) -> None:
     """Raise `Failure` when LiteLLM accepted a change and did not keep it: 1.81 drops a user's nulls, all versions an empty list."""
     wrong = [
         f"{name} is {_json(after[name])} instead of {_json(value)}"
         for name, value in sent.items()
-        # These are kept elsewhere: a row of their own, the date that comes of a duration.
-        if name in after and name not in ("object_permission", "duration") and not same(_folded(after[name]), _folded(value))
+        # These are kept elsewhere, a row of their own, the date that comes of a duration; or go on changing.
+        if name in after and name not in ("object_permission", "duration", "spend") and not _kept(_folded(after[name]), _folded(value))
     ]
     if wrong:
         raise Failure(f"LiteLLM accepted the change but did not keep all of it: {'; '.join(wrong)}. The rest is done.", 502)
+
+
+def _kept(stored: Any, wanted: Any) -> bool:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        return stored.keys() == wanted.keys() and all(_kept(stored[name], part) for name, part in wanted.items())
+    if isinstance(stored, list) and isinstance(wanted, list):
+        return len(stored) == len(wanted) and all(map(_kept, stored, wanted))
+    # So 1.106 keeps and shows what a callback's metadata hold.
+    return same(stored, wanted) or (isinstance(stored, str) and stored.startswith("litellm_enc::"))
 
 
 def _json(value: Any) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
 from litemaas_mcp.backends.admin import Admin
+from litemaas_mcp.backends.http import Refused
 from litemaas_mcp.errors import Failure
 from litemaas_mcp.tools.admin import (
     Brief,
     Cursor,
     Data,
     Dollars,
+    Filter,
     Id,
     Metadata,
     Page,
@@ -27,6 +28,7 @@ from litemaas_mcp.tools.admin import (
     Size,
     Tpm,
     admin_tool,
+    all_of,
     brief,
     changes,
     check_kept,
@@ -35,6 +37,7 @@ from litemaas_mcp.tools.admin import (
     hash_of,
     paged,
     place,
+    reading_back,
 )
 
 # What callers may set of a key, alike when it is made and when it is changed.
@@ -50,6 +53,11 @@ Name = Annotated[str, Field(min_length=1, max_length=256, description="hash (tok
 # What LiteLLM's list says of a key's team, user and organization is not in the key's own row, and wrong in 1.81.
 _NOT_OF_KEYS = re.compile(r"(?:team|user|organization|end_user|project)_(?!id$)")
 
+AGAIN = (
+    "Before you call again, look for it with litellm_key_list, sorted by created_at, and delete what was made: "
+    "each call makes another key, and one whose answer was lost can't be had again."
+)
+_HASH = re.compile(r"[0-9a-f]{64}")
 NOTICE = "This is the only time that the key itself is shown: hand it to its owner by a safe way, and don't repeat it."
 
 
@@ -92,15 +100,15 @@ class Deletion(Data):
 @admin_tool(title="List keys")
 async def litellm_key_list(
     litellm: Admin,
-    user_id: Annotated[Id | None, Field(description="only this user's keys: the whole id")] = None,
-    team_id: Annotated[Id | None, Field(description="only keys of this team")] = None,
-    organization_id: Annotated[Id | None, Field(description="only keys of this organization")] = None,
-    project_id: Annotated[Id | None, Field(description="only keys of this project (not in 1.81)")] = None,
-    access_group_id: Annotated[Id | None, Field(description="only keys of this access group (not in 1.81)")] = None,
-    agent_id: Annotated[Id | None, Field(description="only keys of this agent (not in 1.81)")] = None,
-    key_hash: Annotated[Id | None, Field(description="only the key of this hash")] = None,
-    key_alias: Annotated[Id | None, Field(description="only the key of this alias")] = None,
-    search: Annotated[Id | None, Field(description="only keys whose hash is this, or whose alias contains it (not in 1.81)")] = None,
+    user_id: Annotated[Filter | None, Field(description="only this user's keys: the whole id")] = None,
+    team_id: Annotated[Filter | None, Field(description="only keys of this team")] = None,
+    organization_id: Annotated[Filter | None, Field(description="only keys of this organization")] = None,
+    project_id: Annotated[Filter | None, Field(description="only keys of this project (not in 1.81)")] = None,
+    access_group_id: Annotated[Filter | None, Field(description="only keys of this access group (not in 1.81)")] = None,
+    agent_id: Annotated[Filter | None, Field(description="only keys of this agent (not in 1.81)")] = None,
+    key_hash: Annotated[Filter | None, Field(description="only the key of this hash")] = None,
+    key_alias: Annotated[Filter | None, Field(description="only the key of this alias")] = None,
+    search: Annotated[Filter | None, Field(description="only keys whose hash is this, or whose alias contains it (not in 1.81)")] = None,
     substring_matching: Annotated[bool | None, Field(description="whether key_alias and user_id may match in part (not in 1.81)")] = None,
     status: Annotated[
         Literal["active", "expired", "revoked", "deleted"] | None,
@@ -113,7 +121,7 @@ async def litellm_key_list(
     include_created_by_keys: Annotated[bool | None, Field(description="also keys that the user created for others")] = None,
     expand: Annotated[list[Literal["user"]] | None, Field(description="user: with the owner of each key")] = None,
     sort_by: Annotated[
-        Literal["created_at", "updated_at", "spend", "max_budget", "key_alias", "user_id", "expires"], Field(description="what to sort by")
+        Literal["created_at", "updated_at", "spend", "max_budget", "key_alias", "token"], Field(description="what to sort by")
     ] = "created_at",
     sort_order: Annotated[Literal["asc", "desc"], Field(description="ascending or descending")] = "desc",
     page: Page = 1,
@@ -121,9 +129,7 @@ async def litellm_key_list(
     cursor: Cursor = None,
 ) -> Keys:
     """List virtual keys with owner, team, spend, budget, limits and end, a page at a time. Keys themselves are never shown."""
-    page, size = place("litellm_key_list", cursor, page, size)
-    answer = await litellm.rows(
-        "/key/list",
+    filters = given(
         user_id=user_id,
         team_id=team_id,
         organization_id=organization_id,
@@ -141,24 +147,23 @@ async def litellm_key_list(
         expand=expand,
         sort_by=sort_by,
         sort_order=sort_order,
-        return_full_object=True,
-        page=page,
-        size=size,
     )
+    page, size = place("litellm_key_list", cursor, page, size, filters)
+    answer = await litellm.rows("/key/list", **filters, return_full_object=True, page=page, size=size)
     return Keys(
         keys=[brief(_own(key)) for key in answer["keys"]],
-        **paged("litellm_key_list", page, size, answer["total_count"], answer["total_pages"]),
+        **paged("litellm_key_list", page, size, filters, total=answer["total_count"], pages=answer["total_pages"]),
     )
 
 
 @admin_tool(title="Look at a key")
 async def litellm_key_info(litellm: Admin, key: Name) -> KeyInfo:
     """Show one virtual key by its hash or alias: owner, team, spend, budget, limits, end. Never the key itself."""
-    token = (await _find(litellm, key, "key"))["token"]
-    return KeyInfo(key=token, info=await _info(litellm, token, key))
+    token, info = await _find(litellm, key, "key")
+    return KeyInfo(key=token, info=info)
 
 
-@admin_tool(title="Generate a key", writes=True, idempotent=False)
+@admin_tool(title="Generate a key", writes=True, idempotent=False, unsure=AGAIN)
 async def litellm_key_generate(
     litellm: Admin,
     key_alias: Annotated[Id | None, Field(description="a name for the key; no other key may have it")] = None,
@@ -188,6 +193,7 @@ async def litellm_key_generate(
 
     The user and the team must exist: LiteLLM itself would take any text for them.
     """
+    _check_alias(key_alias)
     fields = given(
         key_alias=key_alias,
         user_id=user_id,
@@ -242,6 +248,7 @@ async def litellm_key_update(
     ] = None,
 ) -> KeyChange:
     """Change an existing virtual key; what is left out stays as it is. Shows the changed fields before, and the key read back."""
+    _check_alias(key_alias)
     fields = given(
         key_alias=key_alias,
         user_id=user_id,
@@ -261,16 +268,17 @@ async def litellm_key_update(
         metadata=metadata,
         object_permission=object_permission,
     )
-    token = (await _find(litellm, key, "key"))["token"]
-    before = await _info(litellm, token, key)
+    token, before = await _find(litellm, key, "key")
     sent = changes(before, fields, clear)
     await _check_owners(litellm, sent.get("user_id"), sent.get("team_id"))
-    after = before
+    after: Row | None = before
     if sent:
         # 1.81 takes only this for "never".
         never = {"duration": "-1"} if "duration" in (clear or ()) else {}
         await litellm.write("POST", "/key/update", {"key": token, **sent, **never})
-        after = await _info(litellm, token, key)
+        with reading_back(f"key {token}"):
+            if (after := await _info(litellm, token)) is None:
+                raise Failure("it was deleted in the meantime.", 404)
     check_kept(after, sent)
     before = {name: before.get(name) for name in (name if name != "duration" else "expires" for name in sent)}
     return KeyChange(key=token, info=after, before=before)
@@ -283,8 +291,8 @@ async def litellm_key_delete(
     dry_run: Annotated[bool, Field(description="say which would be deleted, and delete none")] = False,
 ) -> Deletion:
     """Delete virtual keys, and say which. When one of them is unknown, none is deleted."""
-    found = await asyncio.gather(*(_find(litellm, key, "keys") for key in dict.fromkeys(keys)))
-    doomed = {key["token"]: DeletedKey(**{name: key.get(name) for name in DeletedKey.model_fields}) for key in found}
+    found = await all_of(_find(litellm, key, "keys") for key in dict.fromkeys(keys))
+    doomed = {token: DeletedKey(**{name: key.get(name) for name in DeletedKey.model_fields} | {"token": token}) for token, key in found}
     if not dry_run:
         await litellm.delete_keys(list(doomed))
     return Deletion(dry_run=dry_run, keys=list(doomed.values()))
@@ -297,26 +305,39 @@ def _own(key: Row) -> Row:
     return {name: value for name, value in key.items() if not _NOT_OF_KEYS.match(name)}
 
 
-async def _find(litellm: Admin, name: str, field: str) -> Row:
-    """Return the row of the one key with this hash or else this alias. Raises `Failure`, naming the field."""
+async def _find(litellm: Admin, name: str, field: str) -> tuple[str, Row]:
+    """Return hash and row of the one key with this hash or else this alias. Raises `Failure`, naming the field.
+
+    Whoever may look at a key by its hash may do so here: the list shows less to those who are no administrators.
+    """
     token = hash_of(name)
-    tries = [{"key_hash": token}] if re.fullmatch(r"[0-9a-f]{64}", token) else []
+    if _HASH.fullmatch(token) and (info := await _info(litellm, token)):
+        return token, info
     if token == name:
-        tries.append({"key_alias": name})
-    for wanted in tries:
-        rows = (await litellm.rows("/key/list", return_full_object=True, size=2, **wanted))["keys"]
-        if rows and rows[0]["token" if "key_hash" in wanted else "key_alias"] == next(iter(wanted.values())):
-            return rows[0]
+        rows = await litellm.every("/key/list", key_alias=name, include_team_keys=True, return_full_object=True, size=100)
+        tokens = sorted({row["token"] for row in rows if row["key_alias"] == name})
+        if len(tokens) > 1:
+            raise Failure(f"{field}: {name!r} is the alias of {len(tokens)} keys: {', '.join(tokens[:20])}. Give the hash.", 409)
+        if tokens and (info := await _info(litellm, tokens[0])):
+            return tokens[0], info
     shown = f"with the hash {token}" if token != name else repr(name)
     raise Failure(f"{field}: there is no key {shown}. Nothing was changed; litellm_key_list shows which there are.", 404)
 
 
-async def _info(litellm: Admin, token: str, name: str) -> Row:
-    info = (await litellm.get("/key/info", key=token))["info"]
+async def _info(litellm: Admin, token: str) -> Row | None:
+    try:
+        info = (await litellm.get("/key/info", key=token))["info"]
+    except Refused as refused:
+        if refused.status == 404:
+            return None
+        raise
     # LiteLLM 1.106 goes on showing a key that was deleted.
-    if info.get("status") == "deleted":
-        raise Failure(f"key: {name!r} was deleted while it was looked up.", 404)
-    return info
+    return None if info.get("status") == "deleted" else info
+
+
+def _check_alias(alias: str | None) -> None:
+    if alias and alias.startswith("sk-"):
+        raise Failure("key_alias: what begins with sk- is taken for a key itself, and the key could not be found by it. Give another name.")
 
 
 async def _check_owners(litellm: Admin, user_id: str | None, team_id: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +13,7 @@ from litemaas_mcp.tools.admin import (
     Cursor,
     Data,
     Dollars,
+    Filter,
     Id,
     Metadata,
     Page,
@@ -26,6 +26,7 @@ from litemaas_mcp.tools.admin import (
     Size,
     Tpm,
     admin_tool,
+    all_of,
     brief,
     changes,
     check_kept,
@@ -33,14 +34,17 @@ from litemaas_mcp.tools.admin import (
     given,
     paged,
     place,
+    reading_back,
 )
 
 _OF_TEAMS = ("team_id", "team_alias", "max_budget", "spend", "models")
 KEYS = 100  # keys that an answer about one user shows
+AGAIN = "Before you call again, look for it with litellm_user_list, sorted by created_at: each call without a user_id makes another user."
 
 Role = Literal["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
 Email = Annotated[str, Field(min_length=3, max_length=320, pattern=r"^\S+@\S+$")]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=100)]
+Filters = Annotated[list[Filter], Field(min_length=1, max_length=100)]
 Clearable = Literal["max_budget", "budget_duration", "tpm_limit", "rpm_limit"]
 
 # What callers may set of a user, alike when it is made and when it is changed.
@@ -74,6 +78,8 @@ class DeletedUser(Data):
     spend: float | None
     keys: Annotated[list[str], Field(description="the keys that go with the user, by alias or else hash; the first 100")]
     key_count: int
+    teams: Annotated[list[str], Field(description="ids of the teams that the user leaves")]
+    organizations: Annotated[list[str], Field(description="ids of the organizations that the user leaves")]
 
 
 class Deletion(Data):
@@ -85,12 +91,12 @@ class Deletion(Data):
 async def litellm_user_list(
     litellm: Admin,
     role: Annotated[Role | None, Field(description="only users of this role")] = None,
-    user_ids: Annotated[Ids | None, Field(description="only these users: whole ids")] = None,
-    sso_user_ids: Annotated[Ids | None, Field(description="only users of these ids in single sign-on")] = None,
-    user_email: Annotated[str | None, Field(description="only users whose e-mail contains this", max_length=320)] = None,
-    search: Annotated[str | None, Field(description="only users whose id or e-mail contains this (not in 1.81)", max_length=256)] = None,
-    team: Annotated[Id | None, Field(description="only members of the team of this id")] = None,
-    organization_ids: Annotated[Ids | None, Field(description="only members of these organizations (not in 1.81)")] = None,
+    user_ids: Annotated[Filters | None, Field(description="only these users: whole ids")] = None,
+    sso_user_ids: Annotated[Filters | None, Field(description="only users of these ids in single sign-on")] = None,
+    user_email: Annotated[Filter | None, Field(description="only users whose e-mail contains this")] = None,
+    search: Annotated[Filter | None, Field(description="only users whose id or e-mail contains this (not in 1.81)")] = None,
+    team: Annotated[Filter | None, Field(description="only members of the team of this id")] = None,
+    organization_ids: Annotated[Filters | None, Field(description="only members of these organizations (not in 1.81)")] = None,
     sort_by: Annotated[
         Literal["user_id", "user_email", "created_at", "spend", "user_alias", "user_role"], Field(description="what to sort by")
     ] = "created_at",
@@ -100,11 +106,9 @@ async def litellm_user_list(
     cursor: Cursor = None,
 ) -> Users:
     """List LiteLLM's internal users with roles, spend, budgets and limits, a page at a time. Several filters narrow each other down."""
-    page, page_size = place("litellm_user_list", cursor, page, page_size)
     # A single id would match as a part of longer ones; twice the same is whole.
     ids = user_ids * 2 if user_ids and len(user_ids) == 1 else user_ids
-    answer = await litellm.rows(
-        "/user/list",
+    filters = given(
         role=role,
         user_ids=_csv("user_ids", ids),
         sso_user_ids=_csv("sso_user_ids", sso_user_ids),
@@ -114,11 +118,12 @@ async def litellm_user_list(
         organization_ids=_csv("organization_ids", organization_ids),
         sort_by=sort_by,
         sort_order=sort_order,
-        page=page,
-        page_size=page_size,
     )
+    page, page_size = place("litellm_user_list", cursor, page, page_size, filters)
+    answer = await litellm.rows("/user/list", **filters, page=page, page_size=page_size)
     return Users(
-        users=list(map(brief, answer["users"])), **paged("litellm_user_list", page, page_size, answer["total"], answer["total_pages"])
+        users=list(map(brief, answer["users"])),
+        **paged("litellm_user_list", page, page_size, filters, total=answer["total"], pages=answer["total_pages"]),
     )
 
 
@@ -142,7 +147,7 @@ async def litellm_user_info(
     )
 
 
-@admin_tool(title="Create a user", writes=True, idempotent=False)
+@admin_tool(title="Create a user", writes=True, idempotent=False, unsure=AGAIN)
 async def litellm_user_create(
     litellm: Admin,
     user_id: Annotated[Id | None, Field(description="an id of your choice; left out, LiteLLM makes one")] = None,
@@ -164,7 +169,8 @@ async def litellm_user_create(
 ) -> UserInfo:
     """Create an internal user, without a key: litellm_key_generate makes one. An id or e-mail that exists is refused.
 
-    Shows the user as LiteLLM then has it, with what it added by itself.
+    Teams and organizations must exist: LiteLLM itself would ignore those that don't. Shows the user as LiteLLM then has it, with what
+    it added by itself.
     """
     fields = given(
         user_id=user_id,
@@ -184,8 +190,16 @@ async def litellm_user_create(
         metadata=metadata,
         object_permission=object_permission,
     )
+    for field, path, parameter, names in (
+        ("teams", "/team/info", "team_id", teams),
+        ("organizations", "/organization/info", "organization_id", organizations),
+    ):
+        for name in names or ():
+            if not await litellm.exists(path, **{parameter: name}):
+                raise Failure(f"{field}: there is no {field[:-1]} {name!r}. Create it first, or leave it out.", 404)
     made = (await litellm.write("POST", "/user/new", {**fields, "auto_create_key": False}))["user_id"]
-    user = await litellm.user(made)
+    with reading_back(f"user_id {made}"):
+        user = await litellm.user(made)
     if user is None:
         raise Failure(f"LiteLLM said that it created user {made}, but does not know it.", 502)
     return UserInfo(user_id=made, user_info=user)
@@ -229,10 +243,13 @@ async def litellm_user_update(
     )
     before = (await _find(litellm, user_id))["user_info"]
     sent = changes(before, fields, clear)
+    if "user_email" in sent and (others := set(await _with_email(litellm, sent["user_email"])) - {before["user_id"]}):
+        raise Failure(f"user_email: {sent['user_email']!r} is the e-mail of {min(others)} already. Give another, or change that user.", 409)
     after: Row | None = before
     if sent:
         await litellm.update_user(before["user_id"], sent)
-        after = await litellm.user(before["user_id"])
+        with reading_back(f"user_id {before['user_id']}"):
+            after = await litellm.user(before["user_id"])
     # LiteLLM creates a user that it does not find. If this one was deleted a moment ago, we can only tell.
     if after is None or after.get("created_at") != before.get("created_at"):
         raise Failure(f"user_id: {before['user_id']} was deleted while it was being changed. LiteLLM may have made it anew, empty.", 409)
@@ -246,8 +263,8 @@ async def litellm_user_delete(
     user_ids: Annotated[Ids, Field(description="whole ids, or else e-mails, of existing users")],
     dry_run: Annotated[bool, Field(description="say who would be deleted, and delete nobody")] = False,
 ) -> Deletion:
-    """Delete users with all their keys, and say whom. When one of them is unknown, nobody is deleted."""
-    found = await asyncio.gather(*(_find(litellm, user_id, "user_ids") for user_id in dict.fromkeys(user_ids)))
+    """Delete users with all their keys and memberships, and say whom. When one of them is unknown, nobody is deleted."""
+    found = await all_of(_find(litellm, user_id, "user_ids") for user_id in dict.fromkeys(user_ids))
     users = {answer["user_info"]["user_id"]: _deleted(answer) for answer in found}
     if not dry_run:
         await litellm.write("POST", "/user/delete", {"user_ids": list(users)})
@@ -260,6 +277,8 @@ def _deleted(answer: Row) -> DeletedUser:
         **{name: user.get(name) for name in ("user_id", "user_email", "user_alias", "spend")},
         keys=[key.get("key_alias") or key["token"] for key in keys[:KEYS]],
         key_count=len(keys),
+        teams=[team["team_id"] for team in answer.get("teams") or []],
+        organizations=[membership["organization_id"] for membership in user.get("organization_memberships") or []],
     )
 
 
@@ -267,14 +286,19 @@ async def _find(litellm: Admin, name: str, field: str = "user_id") -> Row:
     """Return LiteLLM's answer about the one user with this id or else this e-mail. Raises `Failure`, naming the field."""
     if field != "user_email" and (answer := await litellm.user_info(name)):
         return answer
-    rows = (await litellm.rows("/user/list", user_email=name, page_size=100))["users"] if "@" in name else []
-    ids = [row["user_id"] for row in rows if (row.get("user_email") or "").lower() == name.lower()]
+    ids = await _with_email(litellm, name) if "@" in name else []
     if len(ids) > 1:
         raise Failure(f"{field}: {name!r} is the e-mail of {len(ids)} users: {', '.join(ids[:20])}. Give the id.", 409)
     answer = await litellm.user_info(ids[0]) if ids else None
     if answer is None:
         raise Failure(f"{field}: there is no user {name!r}. Nothing was changed; litellm_user_list shows who there is.", 404)
     return answer
+
+
+async def _with_email(litellm: Admin, email: str) -> list[str]:
+    """Return the ids of the users with this whole e-mail: LiteLLM's filter finds also those whose e-mail contains it."""
+    rows = await litellm.every("/user/list", user_email=email, sort_by="user_id", sort_order="asc", page_size=100)
+    return [row["user_id"] for row in rows if (row.get("user_email") or "").lower() == email.lower()]
 
 
 def _csv(field: str, names: list[str] | None) -> str | None:
