@@ -64,6 +64,9 @@ options:
     description:
       - Configurations of clients and saved requests, to see that none of them names an address that LiteLLM does not have, such as
         C(/mcp/tools), or offers tools in a way that LiteLLM does not execute.
+      - LiteLLM's are the addresses that begin as O(url) does, with or without its scheme, or with a variable that has C(litellm) in its
+        name (C($LITELLM_URL), C(${env:LITELLM_API_URL})). Others are not judged.
+      - In a file that begins with C({), as JSON does, texts with spaces are not looked at, since they are prompts and descriptions.
       - Files that are not there are passed over.
     type: list
     elements: path
@@ -172,6 +175,7 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
 from ansible_collections.rhpds.litemaas.plugins.module_utils.connection import connect
@@ -217,8 +221,10 @@ REMEDIES = {
 UNSEEN = "This LiteLLM does not tell in a chat what it executed"
 # How the gateway words, as a tool's result, that there is none.
 NO_RESULT = ("Error executing tool:", "Tool call failed:", "Tool call blocked:")
-# In an address, not in a folder's path.
-DEAD = re.compile(r"(?:https?://|\$\{?\w+\}?)[^\s\"'\\]*?(/(?:mcp/(?:tools|invoke)|v1/tools))(?![\w-])")
+# After LiteLLM's address, or a variable that seems to hold it.
+DEAD = r"/+(mcp/(?:tools|invoke)|v1/tools)(?![\w-])"
+VARIABLE = r"\$(?:\{[^}\s]*litellm[^}\s]*\}|[\w:]*litellm\w*)[\"']?"
+JSON_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 NOT_EXECUTED = re.compile(r"""["']?tools["']?\s*[:=]\s*["']auto["']|["']type["']\s*:\s*["']function["']""")
 # What is checked of a server whose tool the key finds.
 USES = ("call", "unknown_tool", "failing_tool", "chat", "responses")
@@ -476,24 +482,36 @@ def flat(text: str) -> str:
 
 
 def fault_of(error: LiteLLMError) -> Fault:
-    return Fault(str(error), {401: "bad_key", 403: "no_permission"}.get(error.status or 0, "gateway"))
+    # 1.81 answers 400 to an expired key, and not 401.
+    key = "no_permission" if error.status == 403 else "bad_key"
+    return Fault(str(error), key if str(error).startswith("api_key:") else "gateway")
 
 
-def clients(files: list[str], aliases: list[str]) -> str:
+def dead_on(url: str) -> re.Pattern[str]:
+    """Return what finds the addresses that the LiteLLM of this URL does not have, and not those of others."""
+    parts = urlsplit(url.strip().rstrip("/"))
+    host = re.escape(re.sub(r":(80|443)$", "", parts.netloc))
+    return re.compile(rf"(?:(?<![\w./-])|(?<=//))(?i:{host}(?::(?:80|443))?{re.escape(parts.path)}|{VARIABLE}){DEAD}")
+
+
+def clients(files: list[str], url: str, aliases: list[str]) -> str:
     """See that no file names an address that LiteLLM does not have, nor tools that it does not execute."""
+    dead = dead_on(url)
     there = [path for path in files if os.path.isfile(path)]
     if not there:
         raise Unchecked("There is no file of a client to look at.")
     for path in there:
         try:
             with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
+                text = file.read().replace("\\/", "/")  # as JSON may have it
         except (OSError, UnicodeDecodeError) as error:
             raise Fault(f"{path} can't be read ({type(error).__name__}).", "unreadable") from error
-        for number, line in enumerate(lines, 1):
-            found = DEAD.search(line)
-            if found and found[1].rpartition("/")[2] not in aliases:
-                raise Fault(f"{path}, line {number}: LiteLLM has no {found[1]}.", "dead_endpoint")
+        if text.lstrip().startswith("{"):
+            text = JSON_TEXT.sub(lambda found: '""' if " " in found[0] else found[0], text)
+        for number, line in enumerate(text.splitlines(), 1):
+            found = dead.search(line)
+            if found and found[1] not in [f"mcp/{alias}" for alias in aliases]:
+                raise Fault(f"{path}, line {number}: LiteLLM has no /{found[1]}.", "dead_endpoint")
             if NOT_EXECUTED.search(line):
                 raise Fault(f"{path}, line {number}: tools that LiteLLM does not execute.", "function_tools", alias="<alias>")
     return f"nothing wrong in {', '.join(there)}"
@@ -530,7 +548,7 @@ def read(client: Client, parameters: dict[str, Any]) -> dict[str, Any]:
         usable += [server] if found else []
     if len(usable) > 1:
         check("two_servers", gateway.chat, *usable[:2])
-    check("clients", lambda: clients(parameters["client_files"], aliases))
+    check("clients", lambda: clients(parameters["client_files"], parameters["url"], [*aliases, *gateway.entries]))
     return {
         "ok": all(each["ok"] is not False for each in checks),
         "checks": checks,

@@ -157,10 +157,13 @@ def test_a_streamed_answer_executes_too(behind: Behind, files: dict[str, Any], p
     assert "a file" in said
 
 
-def play(behind: Behind, folder: Path, *servers: dict[str, Any], **environment: str) -> tuple[int, str, dict[str, Any]]:
+def play(
+    behind: Behind, folder: Path, *servers: dict[str, Any], variables: dict[str, Any] | None = None, **environment: str
+) -> tuple[int, str, dict[str, Any]]:
     """Run the playbook as an operator would; return how it ended, what it said, and the report."""
     (folder / "ansible.cfg").touch()
-    (folder / "servers.json").write_text(json.dumps({"litemaas_mcp_servers": servers, "litemaas_mcp_model": behind.model_name}))
+    told = {"litemaas_mcp_servers": servers, "litemaas_mcp_model": behind.model_name} | (variables or {})
+    (folder / "servers.json").write_text(json.dumps(told))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "LITELLM_"))}
     places = {"PWD": str(folder), "HOME": str(folder), "ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
     keys = {"LITELLM_API_URL": behind.stack.litellm_url, "LITELLM_API_KEY": behind.granted} | environment
@@ -180,12 +183,23 @@ def test_the_playbook_ends_with_a_table_and_a_report(behind: Behind, files: dict
     assert "changed=0" in said
 
     (tmp_path / ".codex").mkdir()
-    (tmp_path / ".codex/config.toml").write_text('[mcp_servers.x]\nurl = "https://litellm.example.com/mcp/tools"\n')
+    (tmp_path / ".codex/config.toml").write_text(f'[mcp_servers.x]\nurl = "{behind.stack.litellm_url}/mcp/tools"\n')
     code, said, report = play(behind, tmp_path, files | {"tool": "format_disk"}, **keys)
     assert (code, report["ok"]) == (2, False)
     assert {check["cause"] for check in report["checks"] if check["ok"] is False} == {"no_tool", "dead_endpoint"}
     assert re.search(rf"FAIL discovery     {files['alias']} .*but not {files['alias']}-format_disk", said)
     assert f"discovery {files['alias']}: no_tool. Give a tool that the server has" in said
+
+
+def test_the_playbook_looks_at_open_webuis_file_too_and_at_those_that_it_is_told(behind: Behind, files: dict[str, Any], tmp_path: Path):
+    nothing = files | {"tool": "format_disk"}
+    (tmp_path / "open-webui.env").write_text(f'TOOL_SERVER_CONNECTIONS=[{{"url": "{behind.stack.litellm_url}/mcp/tools"}}]\n')
+    _, _, report = play(behind, tmp_path, nothing)
+    assert f"{tmp_path / 'open-webui.env'}, line 1: LiteLLM has no /mcp/tools." in seen(report, "clients")
+    (tmp_path / "request.sh").write_text("\ncurl $LITELLM_URL/v1/tools\n")
+    told = {"litemaas_mcp_client_files": [str(tmp_path / "request.sh")], "litemaas_mcp_report": str(tmp_path / "mcp-gateway-report.json")}
+    _, _, report = play(behind, tmp_path, nothing, variables=told)
+    assert seen(report, "clients") == f"{tmp_path / 'request.sh'}, line 2: LiteLLM has no /v1/tools."
 
 
 def test_without_an_administrators_key_and_in_check_mode_it_sees_what_it_may(behind: Behind, files: dict[str, Any]):
@@ -287,6 +301,13 @@ def test_keys_that_litellm_does_not_know(behind: Behind, files: dict[str, Any]):
     assert causes(behind.verify(files, denied_api_key="sk-unknown-to-litellm", check=True)) == {"denied": "bad_key"}
 
 
+def test_a_key_that_has_expired(behind: Behind, files: dict[str, Any]):
+    key = behind.key(files["alias"], duration="1s")
+    time.sleep(2)
+    assert causes(behind.verify(files, api_key=key)) == {"discovery": "bad_key"}
+    assert causes(behind.verify(files, denied_api_key=key, check=True)) == {"denied": "bad_key"}
+
+
 def test_a_key_with_a_grant_that_it_should_not_have(behind: Behind, files: dict[str, Any]):
     assert causes(behind.verify(files, denied_api_key=behind.granted)) == {"denied": "too_much_permission"}
 
@@ -377,16 +398,17 @@ def test_function_tools_instead_of_mcp_tools(behind: Behind, files: dict[str, An
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ('{"mcpServers": {"x": {\n"url": "https://litellm.example.com/mcp/tools"}}}', "dead_endpoint"),
-        ("curl https://litellm.example.com/v1/tools", "dead_endpoint"),
+        ('{"mcpServers": {"x": {\n"url": "LITELLM/mcp/tools"}}}', "dead_endpoint"),
+        ("curl LITELLM/v1/tools", "dead_endpoint"),
         ('curl … -d \'{"tools": "auto"}\'', "function_tools"),
         ('{"tools": [{"type": "function", "function": {}}]}', "function_tools"),
-        ('[mcp_servers.a]\nurl = "https://litellm.example.com/mcp/toolsmith"', None),
+        ('[mcp_servers.a]\nurl = "LITELLM/mcp/toolsmith"', None),
         ('{"projects": {"/src/mcp/tools": {}}}', None),
+        ("curl https://vendor.example.com/v1/tools", None),
     ],
 )
 def test_what_clients_have_in_their_files(behind: Behind, files: dict[str, Any], tmp_path: Path, text: str, cause: str | None):
-    (tmp_path / "file").write_text(text)
+    (tmp_path / "file").write_text(text.replace("LITELLM", behind.stack.litellm_url))
     done = behind.verify(files, check=True, client_files=[str(tmp_path / "file")])
     assert causes(done) == ({"clients": cause} if cause else {})
 
