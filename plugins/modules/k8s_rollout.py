@@ -12,9 +12,9 @@ description:
   - Waits until every Deployment and StatefulSet named runs its newest version with all its replicas, and every Job named is complete.
   - When one does not, the failure says which, why (the image can't be pulled or is older than this collection, a quota is used up, a
     container crashes, no node takes the pod), and what its last events and log lines are.
-  - It gives up before O(timeout) on what time does not heal - a failed Job, a Deployment past its progress deadline, an image name that is
-    none, an image without what it is probed at or started with - and on an image that can't be pulled or a container that crashes for
-    longer than O(patience).
+  - It gives up before O(timeout) on what time does not heal - a failed Job, an image name that is none, an image without what it is probed
+    at or started with - and on a container that can't be started or crashes for longer than O(patience). Crashes count from when every
+    workload named before is up, since it may be what they come of.
   - A StatefulSet replaces a pod only once that is ready, so one that hangs, such as with a wrong image, would keep its correction out
     for ever. A pod of an earlier version that does not run is deleted.
 author: RHDP (@rhpds)
@@ -33,7 +33,7 @@ options:
     type: str
     required: true
   workloads:
-    description: The workloads, as V(Deployment/litellm), V(StatefulSet/litellm-postgres) or V(Job/name).
+    description: The workloads, as V(Deployment/litellm), V(StatefulSet/litellm-postgres) or V(Job/name), those first that others need.
     type: list
     elements: str
     required: true
@@ -42,7 +42,7 @@ options:
     type: int
     default: 600
   patience:
-    description: For how many seconds an image may fail to be pulled, or a container may crash again and again.
+    description: For how many seconds an image may fail to be pulled, or a container to be started, or may crash again and again.
     type: int
     default: 120
 requirements:
@@ -82,16 +82,18 @@ PLURAL = {"Deployment": "deployments", "StatefulSet": "statefulsets", "Job": "jo
 REVISION = "deployment.kubernetes.io/revision"
 POLL = 2  # seconds
 OUTDATED = "Outdated"  # our word: no reason of Kubernetes'
-HOPELESS = ("ProgressDeadlineExceeded", "BackoffLimitExceeded", "DeadlineExceeded", "InvalidImageName", OUTDATED)
+CRASHES = "CrashLoopBackOff"
+HOPELESS = {"BackoffLimitExceeded", "DeadlineExceeded", "InvalidImageName", OUTDATED}
 UNHEALTHY = {
     "InvalidImageName": "the image's name is none",
     "ErrImagePull": "the image can't be pulled",
     "ImagePullBackOff": "the image can't be pulled",
     "ErrImageNeverPull": "the image is not on the node, and may not be pulled",
-    "CrashLoopBackOff": "the container crashes again and again",
+    CRASHES: "the container crashes again and again",
     "CreateContainerConfigError": "the container's configuration is wrong",
     "CreateContainerError": "the container can't be made",
     "RunContainerError": "the container can't be started",
+    "PostStartHookError": "the container's postStart hook fails",
 }
 NO_COMMAND = re.compile(r"executable file\b.* not found in \$PATH")
 NO_LIVENESS = re.compile(r"Liveness probe failed: .*\b404\b")
@@ -108,6 +110,7 @@ class Workload:
         if self.kind not in APIS or not self._own:
             raise ClusterError(f"workloads: {name!r} is not of the form Deployment/name, StatefulSet/name or Job/name.")
         self._object: dict[str, Any] = {}
+        self.restarts = 0  # of its pods' containers, when last asked for its trouble
 
     def is_rolled_out(self, listed: dict[str, dict[str, Any]]) -> bool:
         """Find it among those that there are, by name; say whether it is rolled out. Raises ClusterError when it is not there."""
@@ -135,7 +138,9 @@ class Workload:
             if kind == "ReplicaFailure" and holds:
                 quota = "a quota is used up: " if "exceeded quota" in condition.get("message", "") else ""
                 found["ReplicaFailure"] = quota + condition.get("message", "")
-        for pod in self.pods():
+        pods = self.pods()
+        self.restarts = sum(container.get("restartCount", 0) for pod in pods for container in _containers(pod))
+        for pod in pods:
             found |= _ills(pod)
             for container in _containers(pod):
                 if lacks := self._lacks(pod, container):
@@ -302,6 +307,7 @@ def wait(cluster: Cluster, namespace: str, workloads: list[Workload], timeout: f
     """Return when all are rolled out: the pods that were in the way. Raises ClusterError with the reason when one is not in time."""
     begun = time.monotonic()
     ill_since: dict[str, float] = {}
+    forgiven: dict[str, int] = {}  # how often it had crashed while one before it was not up
     replaced: list[str] = []
     waiting = workloads
     while waiting := not_rolled_out(cluster, namespace, waiting):
@@ -309,10 +315,15 @@ def wait(cluster: Cluster, namespace: str, workloads: list[Workload], timeout: f
         for workload in waiting:
             replaced += workload.unblock()
             trouble = workload.trouble()
+            if workload is not waiting[0]:
+                forgiven[workload.name] = workload.restarts
+            ills = trouble.keys() & UNHEALTHY.keys()
+            if workload.restarts <= forgiven.get(workload.name, -1):  # it waits to be started again
+                ills -= {CRASHES}
             since = ill_since.setdefault(workload.name, now)
-            if not trouble:
+            if not ills:
                 del ill_since[workload.name]
-            elif trouble.keys() & set(HOPELESS) or now - since >= patience:
+            if trouble.keys() & HOPELESS or (ills and now - since >= patience):
                 raise ClusterError(_account(workload, trouble, "and will not be"))
         if now - begun >= timeout:
             raise ClusterError(_account(waiting[0], waiting[0].trouble(), f"after {timeout} s"))
