@@ -33,7 +33,8 @@ class Role:
         self.path = ROOT / "roles" / name
         loader = DataLoader()
         files = [self.path / "defaults/main.yml", self.path / "vars/main.yml", *sorted(self.path.glob("vars/main/*.yml"))]
-        known = {name: value for file in files for name, value in _load(loader, file).items()} | variables
+        known = {name: value for file in files for name, value in _load(loader, file).items()}
+        known = {"ansible_check_mode": False} | known | variables
         folders = [str(self.path), str(self.path / "templates")]
         self._templar = Templar(loader=loader, variables={**known, "role_path": str(self.path), "ansible_search_path": folders})
 

@@ -307,21 +307,34 @@ def test_a_master_key_that_only_pods_know_is_asked_of_them(tmp_path: Path, actio
 @pytest.mark.long
 def test_rotation_changes_what_it_names_and_rolls_what_depends_on_it(deployer: Deployer):
     deployer.succeeds()
-    first, sums = deployer.secrets(), deployer.sums()
-    deployer.succeeds(rotate=["postgres_password", "oauth_client_secret"])
-    after = deployer.secrets()
-    changed = {(name, key) for name in SECRETS for key in after[name] if after[name][key] != first[name][key]}
-    assert changed == {
-        ("litemaas-db", "password"),
-        ("litemaas-db", "DATABASE_URL"),
-        ("litemaas-db", "LITELLM_DATABASE_URL"),
-        ("backend-secret", "OAUTH_CLIENT_SECRET"),
-    }
-    client = deployer.cluster.get(f"/apis/oauth.openshift.io/v1/oauthclients/{deployer.namespace}")
-    assert client["secret"] == after["backend-secret"]["OAUTH_CLIENT_SECRET"]
-    rolled = {name for name, value in deployer.sums().items() if value != sums[name]}
-    assert rolled == {"statefulsets/litellm-postgres", "deployments/litellm", "deployments/litellm-backend"}
-    assert deployer.succeeds() == 0
+    database = {("litemaas-db", "password"), ("litemaas-db", "DATABASE_URL"), ("litemaas-db", "LITELLM_DATABASE_URL")}
+    master, backend = ("litellm-secret", "LITELLM_MASTER_KEY"), "deployments/litellm-backend"
+    for rotate, keys, rolls in (
+        (
+            ["postgres_password", "oauth_client_secret"],
+            {*database, ("backend-secret", "OAUTH_CLIENT_SECRET")},
+            {"statefulsets/litellm-postgres"},
+        ),
+        (["litellm_master_key"], {master}, set()),
+        (
+            ["ui_password", "jwt_secret", "admin_api_key"],
+            {("litellm-secret", "UI_PASSWORD"), *(("backend-secret", key) for key in ("JWT_SECRET", "ADMIN_API_KEY"))},
+            set(),
+        ),
+    ):
+        first, sums = deployer.secrets(), deployer.sums()
+        plan = deployer.run("--check", "--diff", rotate=rotate)
+        assert [key for _, key in keys if key not in plan] == []
+        assert (deployer.secrets(), deployer.sums()) == (first, sums)
+        assert "changed=2" in plan.rpartition("PLAY RECAP")[2]  # the Secrets, and what rolls
+        assert deployer.succeeds(rotate=rotate) >= 2  # user-data.yaml too
+        after = deployer.secrets()
+        assert {(name, key) for name in SECRETS for key in after[name] if after[name][key] != first[name][key]} == keys
+        client = deployer.cluster.get(f"/apis/oauth.openshift.io/v1/oauthclients/{deployer.namespace}")
+        assert client["secret"] == after["backend-secret"]["OAUTH_CLIENT_SECRET"]
+        rolled = {name for name, value in deployer.sums().items() if value != sums[name]}
+        assert rolled == {*rolls, "deployments/litellm", backend}
+        assert deployer.succeeds() == 0
 
 
 @pytest.mark.long
@@ -378,6 +391,10 @@ def test_missing_rights_are_named(deployer: Deployer):
         ([], ['cannot get resource "secrets"', *everything]),
         ([reads], ['cannot create resource "namespaces"']),
         ([reads, namespaces], ['cannot create resource "secrets"']),
+        (
+            [reads, namespaces, {"apiGroups": ["", "oauth.openshift.io"], "resources": ["*"], "verbs": ["*"]}],
+            ["StatefulSet/litellm-postgres can't be made", 'cannot create resource "statefulsets"'],
+        ),
     ):
         deployer.playbook.environment["K8S_AUTH_KUBECONFIG"] = str(deployer.cluster.deployer(*rules))
         said = deployer.fails()
@@ -444,6 +461,30 @@ def test_a_plain_kubernetes_gets_ingresses(tmp_path: Path):
         assert deployer.get("ingresses/litellm")["spec"]["rules"][0]["host"] == f"litellm.{DOMAIN}"
         assert deployer.succeeds() == 0
         assert deployer.succeeds(ACTION="destroy") > 0
+
+
+def test_models_of_one_name_share_its_load(deployer: Deployer, stack: Stack):
+    name = f"stack-role-{secrets.token_hex(4)}"
+    deployer.hidden.add(stack.litellm_master_key)
+    models = [{"model_name": name, "litellm_model": f"openai/gpt-{part}", "api_base": f"{stack.stub_url}/v1"} for part in ("a", "b")]
+    models.append({**models[0], "model_id": f"{name}-of-ones-own", "litellm_model": "openai/gpt-c"})
+    given = {"litellm_api_key": stack.litellm_master_key, "models_url": stack.litellm_url}
+    headers = {"Authorization": f"Bearer {stack.litellm_master_key}"}
+    with httpx.Client(base_url=stack.litellm_url, headers=headers, trust_env=False, timeout=30) as litellm:
+
+        def served() -> dict[str, str]:
+            found = [each for each in litellm.get("/model/info").json()["data"] if each["model_name"] == name]
+            return {each["litellm_params"]["model"]: each["model_info"]["id"] for each in found}
+
+        deployer.succeeds(**given, litellm_models=models[:1])
+        alone = served()
+        assert deployer.succeeds(**given, litellm_models=models) > 0
+        shared = served()
+        assert shared == alone | {"openai/gpt-b": f"{name}-2", "openai/gpt-c": f"{name}-of-ones-own"}
+        assert deployer.succeeds(**given, litellm_models=models) == 0
+        assert served() == shared
+        for each in shared.values():
+            litellm.post("/model/delete", json={"id": each}).raise_for_status()
 
 
 def test_models_are_registered_and_their_keys_shown_nowhere(deployer: Deployer, stack: Stack):

@@ -82,7 +82,10 @@ def role(
     }
     if not openshift:
         variables.setdefault("cluster_domain", "apps.example.com")
-    variables = {name if "ocp4_" in name or name == "ACTION" else f"{NAME}_{name}": value for name, value in variables.items()}
+    variables = {
+        name if "ocp4_" in name or name in ("ACTION", "ansible_check_mode") else f"{NAME}_{name}": value
+        for name, value in variables.items()
+    }
     served = dict.fromkeys(cluster, True) | {"Route": openshift, "oauth": openshift} | dict.fromkeys(unserved, False)
     words = {name: f'User "me" cannot get resource "{name}"' for name in refused}
     return Role(NAME, _ocp4_workload_litemaas_cluster={"found": cluster, "served": served, "refused": words}, **variables)
@@ -363,6 +366,24 @@ def test_rotation_gives_new_values_to_what_it_names_alone(settled: dict, what: s
     }
 
 
+def test_a_check_run_rolls_what_a_rotation_would_roll_and_names_what_gets_another_value(settled: dict):
+    now = objects(role(settled))
+
+    def plan(**variables: Any) -> tuple[set[str], dict[str, list[str]]]:
+        planned = role(settled, ansible_check_mode=True, **variables)
+        names = {f"{each['kind']}/{each['metadata']['name']}" for each in objects(planned) if each not in now}
+        changing = {name: keys for name, keys in planned.value("_ocp4_workload_litemaas_changing").items() if keys}
+        return names, changing
+
+    assert plan() == (set(), {})
+    litellm, backend = "Deployment/litellm", "Deployment/litellm-backend"
+    assert plan(rotate=["litellm_master_key"]) == ({litellm, backend}, {"Secret/litellm-secret": ["LITELLM_MASTER_KEY"]})
+    assert plan(rotate=["jwt_secret"]) == ({backend}, {"Secret/backend-secret": ["JWT_SECRET"]})
+    assert plan(litellm_ui_password="given") == ({litellm}, {"Secret/litellm-secret": ["UI_PASSWORD"]})
+    password = {"Secret/litemaas-db": ["password", "DATABASE_URL", "LITELLM_DATABASE_URL"]}
+    assert plan(rotate=["postgres_password"]) == ({"StatefulSet/litellm-postgres", litellm, backend}, password)
+
+
 def test_rotating_the_token_of_the_mcp_server_leaves_the_stack_alone(settled: dict):
     assert role(settled, _ocp4_workload_litemaas_rotating=["mcp_api_key"]).value("_ocp4_workload_litemaas_secrets_stand") is True
 
@@ -456,6 +477,11 @@ def test_the_job_that_asks_them_is_valid_and_holds_no_secret(openshift: bool):
     assert asked == {"DATABASE_URL": EXTERNAL, "LITELLM_DATABASE_URL": BESIDE}
     other = role(external_database_url=EXTERNAL, external_litellm_database_url=EXTERNAL)
     assert other.one("probe_job")["metadata"]["name"] != job["metadata"]["name"]
+    # A Job that has failed can't be changed, so its correction is another one.
+    corrected = role(external_database_url=EXTERNAL, openshift=openshift)
+    assert corrected.one("probe_job")["metadata"]["name"] != job["metadata"]["name"]
+    again = role(external_database_url=EXTERNAL, openshift=openshift, image_pull_secrets=["pull"])
+    assert again.one("probe_job")["metadata"]["name"] == job["metadata"]["name"] == again.value("_ocp4_workload_litemaas_probe_job")
 
 
 # --- Taking over an older deployment
@@ -526,6 +552,24 @@ def test_the_volume_of_an_older_deployment_stays_as_it_is(settled: dict):
     assert container["volumeMounts"][0] == {"name": "postgres-storage", "mountPath": "/var/lib/postgresql/data"}
     assert environment(older)["PGDATA"] == "/var/lib/postgresql/data/pgdata"
     assert environment(older)["LITELLM_DB"] == "litemaas_db"
+
+
+@pytest.mark.parametrize(
+    ("running", "given", "image"),
+    [
+        ("docker.io/library/postgres:16", {}, "docker.io/library/postgres:16"),
+        ("docker.io/library/postgres:16-alpine", {}, "docker.io/library/postgres:16-alpine"),
+        ("example.com/postgres:none", {}, "docker.io/library/postgres:16-alpine"),
+        ("docker.io/library/postgres:16", {"ha_postgres_image": "example.com/postgres:16"}, "example.com/postgres:16"),
+    ],
+)
+def test_a_volume_stays_with_the_image_that_has_sorted_its_indexes(settled: dict, running: str, given: dict, image: str):
+    there = older_deployment.objects("litemaas")
+    (postgres,) = [each for each in there if each["kind"] == "StatefulSet"]
+    postgres["spec"]["template"]["spec"]["containers"][0]["image"] = running
+    for have in (OLDER, settled):
+        made = one(role(have, there=there, **given), "StatefulSet", "litellm-postgres")
+        assert pod(made)["containers"][0]["image"] == image
 
 
 def test_what_the_older_deployment_left_behind_goes(settled: dict):
@@ -630,13 +674,20 @@ def test_removal_names_all_that_provision_made_and_keeps_the_data(settled: dict,
     assert removed(remove_data=True) == removed() | data - {"Namespace/litemaas"}
 
 
+def test_removal_takes_the_job_of_a_run_that_was_killed(settled: dict):
+    asking = role(external_database_url=EXTERNAL).one("probe_job")
+    gone = role(settled, found={"Job": {"items": [asking]}}, ACTION="destroy").value("_ocp4_workload_litemaas_removable")
+    assert {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": asking["metadata"]["name"], "namespace": "litemaas"}} in gone
+
+
 def test_removal_of_nothing_removes_nothing():
     nothing = dict.fromkeys((*KINDS, "claims"))
     assert role(found=nothing, ACTION="destroy").value("_ocp4_workload_litemaas_removable") == []
 
 
 @pytest.mark.parametrize(
-    ("action", "removing"), [("provision", False), ("create", False), ("destroy", True), ("remove", True), (None, False)]
+    ("action", "removing"),
+    [("provision", False), ("create", False), ("destroy", True), ("remove", True), ("stop", False), (None, False)],
 )
 def test_the_action_says_what_is_done(action: str | None, removing: bool):
     assert role(**({"ACTION": action} if action else {})).value("_ocp4_workload_litemaas_removing") is removing
@@ -815,6 +866,9 @@ def test_the_storage_class_is_found(settled: dict, platform: str, variables: dic
         ({"default_user_budget_duration": "fortnightly"}, "default_user_budget_duration"),
         ({"branding_enabled": True, "branding_favicon_path": "nowhere.svg"}, "nowhere.svg"),
         ({"oauth_provider": "oidc"}, "oauth_issuer"),
+        ({"oauth_provider": "oidc", "oauth_issuer": "https://k.example.com", "rotate": ["oauth_client_secret"]}, "oauth_client_secret"),
+        ({"litellm_ui_username": ""}, "litellm_ui_username"),
+        ({"litellm_models": [{"model_name": "m", "litellm_model": "openai/m"}], "deploy_litellm": False}, "models_url"),
     ],
 )
 def test_variables_that_make_no_stack_are_refused_by_name(variables: dict, named: str):
@@ -846,6 +900,37 @@ def test_good_variables_pass():
 def test_a_cluster_that_can_not_take_the_stack_is_refused_with_a_remedy(settled: dict, variables: dict, found: dict, named: str):
     (remedy,) = refused(role(settled, found=found, **variables), "check_cluster")
     assert named in remedy
+
+
+def test_a_client_of_openid_connect_has_a_secret_that_its_server_knows(settled: dict):
+    oidc = {"oauth_enabled": True, "oauth_provider": "oidc", "oauth_issuer": "https://keycloak.example.com/realms/maas"}
+    (remedy,) = refused(role(**oidc), "check_cluster")
+    assert remedy.startswith("ocp4_workload_litemaas_oauth_client_secret must be the secret of the client 'litemaas'")
+    assert refused(role(**oidc, oauth_client_secret="given"), "check_cluster") == []
+    assert refused(role(settled, **oidc), "check_cluster") == []
+
+
+def test_a_route_that_the_router_refuses_is_told_with_the_variable_of_its_host(settled: dict, usual: Role):
+    def there(*statuses: str) -> list[dict[str, Any]]:
+        reason = {"reason": "HostAlreadyClaimed", "message": "route litellm already exposes litellm.apps.example.com and is older"}
+        entries = [{"conditions": [{"type": "Admitted", "status": each} | (reason if each == "False" else {})]} for each in statuses]
+        return [each | {"status": {"ingress": entries}} if each["kind"] == "Route" else each for each in objects(usual)]
+
+    (remedy,) = refused(role(settled, there=there("False")), "check_cluster")
+    assert "does not serve litellm.apps.example.com, litellm-admin.apps.example.com, litellm-frontend.apps.example.com" in remedy
+    assert "HostAlreadyClaimed (route litellm already exposes" in remedy
+    assert "ocp4_workload_litemaas_api_route_prefix" in remedy
+    (remedy,) = refused(role(settled, there=there("False"), api_route_prefix="llm"), "check_cluster")
+    assert "litellm.apps.example.com," not in remedy.partition("HostAlreadyClaimed")[0]
+    for statuses in ((), ("True",), ("False", "True")):
+        assert refused(role(settled, there=there(*statuses)), "check_cluster") == []
+
+
+def test_pods_that_count_rate_limits_alone_are_told_of(settled: dict):
+    (note,) = role(settled, ha_enable_redis=False).value("_ocp4_workload_litemaas_notes")
+    assert "ocp4_workload_litemaas_ha_enable_redis" in note
+    for variables in ({}, {"ha_litellm_replicas": 1}, {"deploy_litellm": False}, {"ACTION": "destroy"}):
+        assert role(settled, **({"ha_enable_redis": False} if variables else {}), **variables).value("_ocp4_workload_litemaas_notes") == []
 
 
 CLUSTER_WIDE = ("namespace", "domain", "infrastructure", "storage", "oauth")
