@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.rhpds.litemaas.plugins.module_utils.client import Client, LiteLLMError
@@ -54,6 +55,13 @@ def _name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_]+", value):
         raise ValueError(f"must be of letters, digits and _, such as {re.sub('[^A-Za-z0-9]+', '_', value).strip('_') or 'fetch'}")
     return value
+
+
+def _passed_on(names: list[str]) -> list[str]:
+    for name in names:
+        if name.strip().lower() == "x-litellm-api-key":
+            raise LiteLLMError(f"extra_headers: {name} is the caller's LiteLLM key, which no server may get. Leave it out.")
+    return names
 
 
 def _secrets_of(option: str) -> Kind:
@@ -130,6 +138,7 @@ OPTIONAL = _optional()
 PLACE = Kind({"type": "str"}, parse=LABEL.parse, show=masked)
 CHOICE = Kind({"type": "str"})
 WORDS = Kind({"type": "list", "elements": "str"}, show=masked)
+PASSED_ON = replace(NAMES, parse=_passed_on)
 INFO = Kind({"type": "dict"}, parse=_facts, read=info_of, same=_has, merge=_merged)
 
 # A server as LiteLLM lists it. Those from oauth2_flow on are not in 1.81.
@@ -161,7 +170,7 @@ FIELDS = (
         },
     ),
     Field("static_headers", _secrets_of("static_headers"), cleared={}),
-    Field("extra_headers", NAMES, clear=[], cleared=[]),
+    Field("extra_headers", PASSED_ON, clear=[], cleared=[]),
     Field("allowed_tools", NAMES, clear=[], cleared=[]),
     Field("mcp_access_groups", NAMES, clear=[], cleared=[]),
     Field("allow_all_keys", FLAG, cleared=False),

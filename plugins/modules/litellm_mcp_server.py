@@ -94,7 +94,11 @@ options:
           - Headers that LiteLLM sends with every request. Their values are compared, but not shown.
         type: dict
       extra_headers:
-        description: Names of headers that LiteLLM passes on from the caller. An empty list clears them.
+        description:
+          - Names of headers that LiteLLM passes on from the caller. An empty list clears them.
+          - C(Authorization) is the caller's LiteLLM key, unless that comes in C(x-litellm-api-key), so the module warns of it. It is for
+            servers that want a token of the caller's own, and that may see the keys of callers who know no better.
+          - C(x-litellm-api-key) is refused.
         type: list
         elements: str
       allowed_tools:
@@ -567,6 +571,13 @@ def hidden(module: AnsibleModule) -> list[dict[str, Any]]:
     return real
 
 
+def warn_of_keys(module: AnsibleModule, servers: list[Server]) -> None:
+    for server in servers:
+        if not server.absent and "authorization" in [name.lower() for name in server.wanted.get("extra_headers", [])]:
+            key = "the caller's LiteLLM key unless that comes in x-litellm-api-key"
+            module.warn(f"{server.label}: extra_headers pass on Authorization, which is {key}.")
+
+
 def main() -> None:
     options = {**Server.options, **spec_of(Server.fields)}
     alone = [name for name, spec in options.items() if "default" not in spec]
@@ -583,6 +594,7 @@ def main() -> None:
         one = module.params["servers"] is None
         servers = [Server(client, single, Listing(client), Grants(client))] if one else described(several, client)
         only_administrators(client)
+        warn_of_keys(module, servers)
         ensure_all(servers, module.check_mode, done)
     except LiteLLMError as error:
         module.fail_json(msg=str(error), **error.facts, **({"servers": done} if several else {}))

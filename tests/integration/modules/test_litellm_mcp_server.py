@@ -382,6 +382,15 @@ def test_a_key_that_sees_servers_cut_down_is_refused(litellm: LiteLLM, server: s
     assert not litellm.run(MODULE, api_key=key("proxy_admin"), **options(litellm, server))["changed"]
 
 
+def test_a_header_that_holds_litellms_key_is_refused_or_warned_of(litellm: LiteLLM, server: str):
+    done = litellm.run(MODULE, **options(litellm, server, extra_headers=["x-request-id", "X-LiteLLM-API-Key"]))
+    assert done["msg"] == "extra_headers: X-LiteLLM-API-Key is the caller's LiteLLM key, which no server may get. Leave it out."
+    assert rows(litellm, server) == []
+    assert "warnings" not in litellm.run(MODULE, check=True, **options(litellm, server, extra_headers=["x-request-id"]))
+    done = litellm.run(MODULE, servers=[options(litellm, server, extra_headers=["Authorization"])])
+    assert f"{server}: extra_headers pass on Authorization, which is the caller's LiteLLM key unless" in str(done["warnings"])
+
+
 NOTHING = "no-mcp-servers"
 
 
