@@ -42,9 +42,15 @@ class SpendLogs(Rows):
 async def litellm_usage_spend_logs(
     litellm: Admin,
     start_date: Annotated[
-        str | None, Field(description="first day (YYYY-MM-DD) or moment (YYYY-MM-DD HH:MM:SS), UTC; left out: the last day", max_length=40)
+        str | None,
+        Field(
+            description="first day (YYYY-MM-DD) or moment (YYYY-MM-DD HH:MM:SS), UTC unless it names its zone; left out: the last day",
+            max_length=40,
+        ),
     ] = None,
-    end_date: Annotated[str | None, Field(description="last day or moment, UTC and inclusive; left out: today", max_length=40)] = None,
+    end_date: Annotated[
+        str | None, Field(description="last day or moment, likewise, and inclusive; left out: today", max_length=40)
+    ] = None,
     user_id: Annotated[Filter | None, Field(description="only calls of this user: the whole id")] = None,
     api_key: Annotated[Filter | None, Field(description="only calls with the key of this hash")] = None,
     key_alias: Annotated[Filter | None, Field(description="only calls with keys whose alias contains this")] = None,
