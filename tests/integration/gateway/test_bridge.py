@@ -50,8 +50,8 @@ def pod(entry: dict[str, Any], places: dict[str, str], secrets: dict[str, str] |
     path = ":".join(str(folder / each) for each in ("servers/bin", "node_modules/.bin", "bridge/bin"))
     assert container["command"] == ["mcp-bridge"]  # what the image calls it
     command = [str(BRIDGE / "mcp_bridge.py"), *map(here, container["args"])]
-    # What this machine says of PyPI and its certificates, uvx has to know.
-    machine = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "SSL_"))}
+    # What this machine says of PyPI, npm and their certificates, uvx and npx have to know.
+    machine = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "SSL_", "NODE_EXTRA_", "npm_config_"))}
     with ServerProcess({**machine, **environment, "PATH": f"{path}:{os.environ['PATH']}"}, [*READ_ONLY, str(folder), *command]) as server:
         server.probe = container["readinessProbe"]["httpGet"]["path"]
         yield server
@@ -171,6 +171,21 @@ def test_a_server_that_uvx_fetches(tmp_path: Path):
     with pod(entry, {"/tmp": str(tmp_path)}) as server:
         ready(server)
         assert "timezone" in json.dumps(call(server, "get_current_time", timezone="Europe/Prague"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "args", "tool"),
+    [
+        ("npx", ["-y", "@modelcontextprotocol/server-memory@2026.8.31"], "read_graph"),
+        ("node", ["/packages/node_modules/@modelcontextprotocol/server-memory/dist/index.js"], "read_graph"),
+        ("python3", ["-m", "mcp_server_fetch"], "fetch"),
+    ],
+)
+def test_commands_of_your_own(command: str, args: list[str], tool: str, tmp_path: Path):
+    with pod({"name": "mine", "command": command, "args": args}, {"/packages": str(installed()), "/tmp": str(tmp_path)}) as server:
+        ready(server)
+        assert tool in {each["name"] for each in ask(server, "tools/list")["result"]["tools"]}
 
 
 @pytest.mark.long
