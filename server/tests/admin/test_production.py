@@ -172,7 +172,10 @@ def test_a_change_that_can_not_be_read_back_says_that_it_was_made(start, stack, 
 
 @pytest.mark.parametrize(
     ("tool", "arguments"),
-    [("litellm_user_delete", {"user_ids": ["0", "1", "2"]}), ("litellm_key_delete", {"keys": ["0" * 64, "1" * 64, "2" * 64]})],
+    [
+        ("litellm_user_delete", {"user_ids": ["0", "1@example.com", "2@example.com"]}),
+        ("litellm_key_delete", {"keys": ["0" * 64, "1" * 64, "2" * 64]}),
+    ],
 )
 def test_after_the_first_failure_of_many_lookups_the_others_stop(start, stack, tool, arguments):
     """A lookup that waits would come back to LiteLLM with its next question after the answer."""
