@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from conftest import Stack
 from tests.integration.modules.conftest import LiteLLM, name
+from tests.support.http_stand_in import Asked, HttpStandIn
+from tests.support.mcp_http import RawClient, message, request_parts
 from tests.support.mcp_servers import fetch_server, filesystem_server, postgres_server
 
 
@@ -170,3 +175,106 @@ def test_health_is_asked_when_wanted(litellm: LiteLLM, gateway: Gateway):
         assert (unhealthy["health"], healthy["health"]) == ("unhealthy", "healthy")
     finally:
         litellm.run("litellm_mcp_server", server_name=down, state="absent")
+
+
+@pytest.fixture
+def register(litellm: LiteLLM) -> Iterator[Callable[..., tuple[str, str]]]:
+    """Registers a server, until the test ends; returns its alias and id."""
+    names = []
+
+    def register(url: str, **more: Any) -> tuple[str, str]:
+        names.append(f"s{uuid.uuid4().hex[:8]}")
+        return names[-1], litellm.run("litellm_mcp_server", server_name=names[-1], server_url=url, **more)["server_id"]
+
+    yield register
+    litellm.run("litellm_mcp_server", servers=[{"server_name": each, "state": "absent"} for each in names])
+
+
+def listening(asked: Asked) -> tuple[int, Any]:
+    """An MCP server whose one tool is `listen`, for what a real one does not tell: the headers that it got."""
+    message = asked.json if asked.method == "POST" else {}
+    results = {
+        "initialize": {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}},
+        "tools/list": {"tools": [{"name": "listen", "inputSchema": {"type": "object"}}]},
+        "tools/call": {"content": [{"type": "text", "text": "heard"}]},
+    }
+    if "id" not in message:
+        return (202 if message else 405), b""
+    return 200, {"jsonrpc": "2.0", "id": message["id"], "result": results.get(message["method"], {})}
+
+
+def test_the_server_gets_the_callers_headers_that_it_asks_for_and_no_others(litellm: LiteLLM, register: Callable[..., tuple[str, str]]):
+    model = name("model")
+    litellm.model(model_name=model)
+    with HttpStandIn(listening) as upstream:
+
+        def heard(path: str, headers: dict[str, str], **more: Any) -> dict[str, str]:
+            """Call the tool with these headers; return those that the server got, with KEY in the place of the caller's key."""
+            alias, server_id = register(f"{upstream.url}/mcp", **more)
+            fields = {"models": [model], "object_permission": {"mcp_servers": [server_id]}}
+            made = litellm.post("/key/generate", key_alias=name("key"), **fields)["key"]
+            litellm.later("/key/delete", keys=[made])
+            called = {"name": f"{alias}-listen", "arguments": {}}
+            tool = {"type": "mcp", "server_label": "litellm", "server_url": f"litellm_proxy/mcp/{alias}", "require_approval": "never"}
+            usual, body = request_parts("tools/call", called, "2025-06-18")
+            bodies = {
+                "/mcp/": body,
+                "/mcp-rest/tools/call": json.dumps({**called, "server_id": server_id}),
+                "/v1/responses": json.dumps({"model": model, "input": f"{alias}-listen {{}}", "tools": [tool]}),
+            }
+            headers = usual | {name: value.replace("KEY", made) for name, value in headers.items()}
+            answer = httpx.post(litellm.stack.litellm_url + path, headers=headers, content=bodies[path], timeout=60)
+            assert "heard" in answer.text, answer.text
+            got = [asked.headers for asked in upstream.asked if asked.method == "POST" and asked.json["method"] == "tools/call"][-1]
+            return {name: value.replace(made, "KEY") for name, value in got.items()}
+
+        for path in ("/mcp/", "/mcp-rest/tools/call", "/v1/responses"):
+            got = heard(path, {"Authorization": "Bearer KEY", "x-request-id": "17", "x-other": "18"}, extra_headers=["X-Request-ID"])
+            assert (got["x-request-id"], "x-other" in got, "KEY" in str(got)) == ("17", False, False)
+            own = {"x-litellm-api-key": "Bearer KEY", "Authorization": "Bearer mine"}
+            got = heard(path, own, extra_headers=["Authorization"])
+            assert (got["authorization"], "KEY" in str(got)) == ("Bearer mine", False)
+        # What the module warns of; 1.106 takes the key out of other requests than models'.
+        got = heard("/mcp/" if litellm.old else "/v1/responses", {"Authorization": "Bearer KEY"}, extra_headers=["Authorization"])
+        assert got["authorization"] == "Bearer KEY"
+
+
+def test_allow_all_keys_opens_a_server_to_a_key_without_a_grant(litellm: LiteLLM, register: Callable[..., tuple[str, str]]):
+    none = key(litellm)
+    headers = {"Authorization": f"Bearer {litellm.stack.mcp_token}"}
+    shut, _ = register(litellm.stack.mcp_url, static_headers=headers)
+    alias, _ = register(litellm.stack.mcp_url, static_headers=headers, allow_all_keys=True)
+    assert {tool["server"] for tool in litellm.run("litellm_mcp_tool_info", api_key=none)["tools"]} == {alias}
+    assert "granite-3-8b-instruct" in call(litellm, f"{alias}-list_models", none)["content"][0]["text"]
+    assert call(litellm, f"{shut}-list_models", none)["failed"]
+
+
+def test_a_server_that_speaks_sse_executes_its_tools(litellm: LiteLLM, register: Callable[..., tuple[str, str]], tmp_path: Path):
+    (tmp_path / "hello.txt").write_text("hello by events")
+    with filesystem_server(tmp_path) as server:  # the bridge speaks both
+        alias, server_id = register(f"{server.origin}/sse", transport="sse")
+        done = call(litellm, f"{alias}-read_text_file", key(litellm, mcp_servers=[server_id]), path=str(tmp_path / "hello.txt"))
+        assert done["content"][0]["text"] == "hello by events"
+
+
+def test_x_mcp_servers_narrows_what_a_client_sees(litellm: LiteLLM, gateway: Gateway):
+    both = key(litellm, mcp_servers=[gateway.ids["fs"], gateway.ids["web"]])
+    with RawClient(f"{litellm.stack.litellm_url}/mcp/", both, revision="2025-06-18") as client:
+        for wanted, seen in ((["web"], {"web"}), (["fs", "web"], {"fs", "web"}), (["own"], set())):
+            answer = message(client.request("tools/list", **{"x-mcp-servers": ",".join(gateway.aliases[each] for each in wanted)}))
+            names = [tool["name"] for tool in answer.get("result", {}).get("tools", [])]
+            assert {each for each, alias in gateway.aliases.items() for name in names if name.startswith(f"{alias}-")} == seen, wanted
+
+
+def test_what_a_call_costs_is_in_the_spend_log(litellm: LiteLLM, register: Callable[..., tuple[str, str]]):
+    headers = {"Authorization": f"Bearer {litellm.stack.mcp_token}"}
+    costs = {"default_cost_per_query": 0.25, "tool_name_to_cost_per_query": {"list_models": 0.5}}
+    alias, server_id = register(litellm.stack.mcp_url, static_headers=headers, mcp_info={"mcp_server_cost_info": costs})
+    payer = key(litellm, mcp_servers=[server_id])
+    for tool in ("list_models", "list_users"):
+        assert not call(litellm, f"{alias}-{tool}", payer).get("failed")
+    query = 'select spend from "LiteLLM_SpendLogs" where api_key = %s and mcp_namespaced_tool_name is not null order by spend'
+    deadline = time.monotonic() + 60
+    while len(spent := litellm.rows(query, hashlib.sha256(payer.encode()).hexdigest())) < 2 and time.monotonic() < deadline:
+        time.sleep(1)
+    assert [row["spend"] for row in spent] == [0.25, 0.5]
