@@ -296,6 +296,26 @@ def test_a_key_that_may_use_servers_but_not_list_them(behind: Behind, files: dic
     assert "Give admin_api_key" in seen(done, "health")
 
 
+def test_a_key_that_may_use_one_tool_of_a_server(behind: Behind, files: dict[str, Any]):
+    permission = {"mcp_servers": [files["alias"]], "mcp_tool_permissions": {files["alias"]: [files["tool"]]}}
+    key = behind.key(object_permission=permission)
+    done = behind.verify(files, api_key=key, denied_api_key=behind.denied)
+    assert causes(done) == {}
+    assert "is one of 1 tools" in seen(done, "discovery")
+    assert causes(behind.verify(files | {"tool": "write_file"}, api_key=key)) == {"discovery": "no_tool"}
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/v1/responses"])
+def test_an_address_without_an_alias_offers_every_server_of_the_key(behind: Behind, path: str):
+    files, pages, *_ = behind.servers
+    asked = " and ".join(f"{each['alias']}-{each['tool']} {json.dumps(each['arguments'])}" for each in (files, pages))
+    question = {"messages": [{"role": "user", "content": asked}]} if path == "/chat/completions" else {"input": asked}
+    tool = {"type": "mcp", "server_label": "litellm", "server_url": "litellm_proxy", "require_approval": "never"}
+    headers = {"Authorization": f"Bearer {behind.key(files['alias'], pages['alias'])}"}
+    answer = behind.http.post(path, json={**question, "model": behind.model_name, "tools": [tool]}, headers=headers)
+    assert [word for word in ("a file", "of the stub") if word not in answer.text] == []
+
+
 def test_keys_that_litellm_does_not_know(behind: Behind, files: dict[str, Any]):
     assert causes(behind.verify(files, api_key="sk-unknown-to-litellm")) == {"discovery": "bad_key"}
     assert causes(behind.verify(files, denied_api_key="sk-unknown-to-litellm", check=True)) == {"denied": "bad_key"}
