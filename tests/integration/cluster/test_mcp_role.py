@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from conftest import ROOT, Stack
 from tests.support.ansible_run import Playbook
-from tests.support.clusters import DOMAIN, Cluster, decoded, running
+from tests.support.clusters import DOMAIN, Cluster, decoded, eventually, running
 from tests.support.real_pods import RealPods
 
 ROLE = "ocp4_workload_litemaas_mcp"
@@ -188,6 +188,68 @@ def test_a_rotated_token_ends_the_old_one(deployer: Deployer):
 
 
 @pytest.mark.long
+def test_the_old_token_is_valid_until_the_new_pods_are_ready(deployer: Deployer):
+    deployer.succeeds()
+    old = deployer.secret()["MCP_API_KEY"]
+    deployer.cluster.kubelet.behave("litemaas-mcp-", "never_ready")
+    deployer.cluster.kubelet.behave("litemaas-mcp-reader", "ready")
+    assert "is not rolled out after" in deployer.fails(rotate=["mcp_api_key"], mcp_wait_timeout=6)
+    secret = deployer.secret()
+    assert (deployer.accepted(old), deployer.accepted(secret["MCP_API_KEY"])) == (True, True)
+    deployer.cluster.kubelet.behave("litemaas-mcp-", "ready")
+    deployer.succeeds()
+    assert deployer.secret()["MCP_API_KEY"] == secret["MCP_API_KEY"] != old
+    assert (deployer.accepted(old), deployer.accepted(secret["MCP_API_KEY"])) == (False, True)
+
+
+@pytest.mark.long
+def test_an_autoscaler_takes_over_and_nobody_scales_it_back(stack: Stack, tmp_path: Path):
+    """In the stand-in, since an older API server has no autoscaling/v2."""
+    with running("stand-in") as cluster, deploying(cluster, cluster.create_namespace(), stack, tmp_path) as deployer:
+        path = f"/apis/apps/v1/namespaces/{deployer.namespace}/deployments/litemaas-mcp"
+
+        def replicas() -> int:
+            return cluster.get(path)["spec"]["replicas"]
+
+        deployer.variables["ocp4_workload_litemaas_mcp_create_reader"] = False
+        deployer.succeeds(mcp_replicas=3)
+        wanted = {"mcp_replicas": 2, "mcp_max_replicas": 6}
+        assert deployer.succeeds(**wanted) > 0
+        scaler = deployer.get("autoscaling/v2/horizontalpodautoscalers/litemaas-mcp")["spec"]
+        assert (scaler["minReplicas"], scaler["maxReplicas"], replicas()) == (2, 6, 3)
+        patch = {"Content-Type": "application/merge-patch+json"}
+        cluster.client.patch(path, content=json.dumps({"spec": {"replicas": 5}}), headers=patch).raise_for_status()
+        assert deployer.succeeds(**wanted) == 0
+        assert deployer.succeeds(**wanted, mcp_log_level="DEBUG") > 0
+        assert replicas() == 5
+        deployer.succeeds(mcp_replicas=2)
+        assert (replicas(), deployer.get("autoscaling/v2/horizontalpodautoscalers/litemaas-mcp")) == (2, None)
+
+
+@pytest.mark.long
+def test_on_plain_kubernetes_an_ingress_leads_to_it_and_what_is_not_its_own_stays(stack: Stack, tmp_path: Path):
+    with running("stand-in", openshift=False) as cluster, deploying(cluster, cluster.create_namespace(), stack, tmp_path) as deployer:
+        policies = f"/apis/networking.k8s.io/v1/namespaces/{deployer.namespace}/networkpolicies"
+        own = {"metadata": {"name": "litemaas-mcp"}, "spec": {"podSelector": {}, "policyTypes": ["Egress"]}}
+        cluster.client.post(policies, json=own).raise_for_status()
+        deployer.variables |= {
+            f"ocp4_workload_litemaas_{name}": value for name, value in {"cluster_domain": DOMAIN, "mcp_admin": True}.items()
+        }
+        shared = {"ingress_class": "nginx", "network_policy": False}  # the stack's
+        assert deployer.succeeds(**shared) > 0
+        assert deployer.succeeds(**shared) == 0
+        ingress = deployer.get("networking.k8s.io/v1/ingresses/litemaas-mcp")["spec"]
+        assert (ingress["ingressClassName"], ingress["rules"][0]["host"]) == ("nginx", f"litemaas-mcp.{DOMAIN}")
+        headers = {"Authorization": f"Bearer {stack.litellm_master_key}", "Accept": "application/json, text/event-stream"}
+        question = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        answer = httpx.post(f"{deployer.pods.url}/admin/mcp", json=question, headers=headers, trust_env=False)
+        assert (answer.status_code, "tools" in answer.text) == (200, True), answer.text
+        assert deployer.succeeds(ACTION="destroy", **shared) > 0
+        assert deployer.objects() == {"networkpolicies/litemaas-mcp"}
+        assert cluster.get(f"{policies}/litemaas-mcp")["spec"]["policyTypes"] == ["Egress"]
+
+
+@pytest.mark.long
 def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
     deployer.succeeds(mcp_network_policy=False, mcp_read_only=True, mcp_extra_env=[{"name": "TOOL_TIMEOUT", "value": "7"}])
     assert "networkpolicies/litemaas-mcp" not in deployer.objects()
@@ -211,6 +273,8 @@ def test_variables_have_their_effect_and_it_goes_again(deployer: Deployer):
         ({"namespace": "no-such-namespace"}, "the cluster has no namespace 'no-such-namespace'"),
         ({"mcp_replica": 2}, "ocp4_workload_litemaas_mcp_replica is no variable of these roles; ocp4_workload_litemaas_mcp_replicas is."),
         ({"mcp_log_level": "LOUD"}, "value of ocp4_workload_litemaas_mcp_log_level must be one of: DEBUG, INFO, WARNING, ERROR"),
+        ({"rotate": ["mcp_api_key"], "mcp_api_key": "given-by-hand"}, "which ocp4_workload_litemaas_mcp_api_key gives a value."),
+        ({"rotate": ["litellm_master_key"]}, "run the role ocp4_workload_litemaas, which changes it, before this one, or take it out."),
         ({"mcp_replicas": "many"}, "ocp4_workload_litemaas_mcp_replicas"),
     ],
 )
@@ -236,6 +300,16 @@ def test_pods_that_do_not_come_up_are_explained(deployer: Deployer, trouble: str
     assert "Deployment/litemaas-mcp is not rolled out" in said
     assert says in said
     assert "Last events:" in said
+
+
+@pytest.mark.long
+def test_a_quota_that_is_used_up_is_named(deployer: Deployer):
+    quotas = f"/api/v1/namespaces/{deployer.namespace}/resourcequotas"
+    deployer.cluster.client.post(quotas, json={"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}).raise_for_status()
+    eventually(lambda: (deployer.cluster.get(f"{quotas}/none") or {}).get("status", {}).get("used"), "the quota counts")
+    said = " ".join(deployer.fails(mcp_wait_timeout=6, mcp_create_reader=False).split())
+    assert "Deployment/litemaas-mcp is not rolled out after 6 s" in said
+    assert "a quota is used up: " in said
 
 
 @pytest.mark.long

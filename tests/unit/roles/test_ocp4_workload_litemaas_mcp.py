@@ -31,6 +31,7 @@ OBJECTS = (
 )
 # OpenShift 4.14, and the newest that the validator knows.
 VERSIONS = ("1.27", kubernetes_validate.latest_version())
+OWN = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "ocp4_workload_litemaas_mcp"}}}
 PASSWORD, MASTER = "p%40ss", "sk-the-master-key"
 URLS = {
     "LITELLM_DATABASE_URL": f"postgresql://litellm:{PASSWORD}@litellm-postgres:5432/litellm?sslmode=disable",
@@ -59,7 +60,7 @@ def role(
         "litemaas": secret(ADMIN_API_KEY="ltm_admin_key"),
         "domain": {"spec": {"domain": "apps.example.com"}},
         "Job": {"items": []},
-        **dict.fromkeys(("Route", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler")),
+        **dict.fromkeys(("Route", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Deployment")),
         **(found or {}),
         **dict.fromkeys(refused),
     }
@@ -122,7 +123,7 @@ def test_the_role_applies_just_the_objects_that_are_wanted():
 
 
 def test_what_is_there_and_not_wanted_is_named():
-    there = {kind: {"kind": kind} for kind in ("PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy")}
+    there = dict.fromkeys(("PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy"), OWN)
     jobs = {"Job": {"items": [{"metadata": {"name": "litemaas-mcp-reader-old"}}]}}
     gone = role(settled(), found=there | jobs, network_policy=False).template("unwanted")
     assert {(each["kind"], each["metadata"]["name"]) for each in gone} == {
@@ -134,11 +135,25 @@ def test_what_is_there_and_not_wanted_is_named():
     assert role(settled()).template("unwanted") == []
 
 
+@pytest.mark.parametrize("labels", [None, {}, {"app": "litemaas-mcp"}, {"app.kubernetes.io/managed-by": "Helm"}])
+def test_what_others_made_under_the_same_name_is_left_alone(labels: dict[str, str] | None):
+    others = {"metadata": {"name": "litemaas-mcp"} | ({} if labels is None else {"labels": labels})}
+    rendered = role(settled(), found=dict.fromkeys(("NetworkPolicy", "Ingress", "Deployment"), others), network_policy=False)
+    assert rendered.template("unwanted") == []
+    assert [each["kind"] for each in rendered.template("all")] == ["Secret"]
+
+
 def test_removal_names_every_kind_that_provision_can_make():
     made = {each["kind"] for template in OBJECTS for each in role(settled()).template(template)}
-    jobs = {"Job": {"items": [{"metadata": {"name": "litemaas-mcp-reader-1"}}]}}
-    assert {each["kind"] for each in role(settled(), found=jobs).template("all")} == made
-    assert "Route" not in {each["kind"] for each in role(settled(), openshift=False).template("all")}
+    there = dict.fromkeys(made - {"Job", "Secret"}, OWN) | {"Job": {"items": [{"metadata": {"name": "litemaas-mcp-reader-1"}}]}}
+    assert {each["kind"] for each in role(settled(), found=there).template("all")} == made
+    assert {each["kind"] for each in role(settled()).template("all")} == {"Secret"}
+
+
+def test_what_the_role_makes_is_marked_as_its_own():
+    rendered = role(settled())
+    for each in (each for template in set(OBJECTS) - {"secret"} for each in rendered.template(template)):
+        assert each["metadata"]["labels"].items() >= OWN["metadata"]["labels"].items(), each["kind"]
 
 
 def test_the_container_gets_only_variables_that_the_server_reads_and_all_that_it_needs():
@@ -226,6 +241,47 @@ def test_the_reader_is_made_anew_when_its_job_password_or_databases_change_or_li
         role(have, found={"database": secret(**(URLS | {"DATABASE_URL": "postgresql://a:b@c/d"}))}),
     ):
         assert changed.value("_ocp4_workload_litemaas_mcp_job") != job
+
+
+def test_an_autoscaler_is_turned_on_and_works_without_the_role_scaling_back():
+    def after(now: int, applied: dict[str, Any], **variables: Any) -> Role:
+        annotations = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(applied)}
+        found = {**applied, "spec": applied["spec"] | {"replicas": now}}
+        found["metadata"] = applied["metadata"] | {"annotations": annotations}
+        return role(settled_once, found={"Deployment": found}, **variables)
+
+    def differs(rendered: Role) -> bool:
+        return "Deployment" in [each["kind"] for each in rendered.value("_ocp4_workload_litemaas_mcp_differing")]
+
+    settled_once = settled()
+    without = role(settled_once, replicas=3).one("deployment")
+    turned_on = after(3, without, replicas=2, max_replicas=6)
+    assert turned_on.one("deployment")["spec"]["replicas"] == 3
+    assert not differs(turned_on)
+    for now in (2, 6):
+        assert not differs(after(now, without, replicas=2, max_replicas=6))
+    changed = after(6, without, replicas=2, max_replicas=6, log_level="DEBUG")
+    assert differs(changed)
+    assert changed.one("deployment")["spec"]["replicas"] == 6
+    assert after(0, without, replicas=2, max_replicas=6).one("deployment")["spec"]["replicas"] == 2
+    assert differs(after(5, without, replicas=3))
+    assert not differs(after(3, without, replicas=3))
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "of_the_stack"),
+    [
+        ("image_pull_secrets", [], ["pull"]),
+        ("network_policy", True, False),
+        ("ingress_namespaces", ["ingress-nginx", "traefik", "kube-system"], ["haproxy"]),
+        ("ingress_class", "", "nginx"),
+    ],
+)
+def test_settings_of_the_stack_are_its_too_unless_it_has_its_own(name: str, own: Any, of_the_stack: Any):
+    stacks = {f"ocp4_workload_litemaas_{name}": of_the_stack}
+    assert role().value(f"{NAME}_{name}") == own
+    assert role(**stacks).value(f"{NAME}_{name}") == of_the_stack
+    assert role(**stacks, **{name: own}).value(f"{NAME}_{name}") == own
 
 
 @pytest.mark.parametrize(
@@ -321,6 +377,35 @@ def test_what_is_missing_is_named_with_its_remedy():
     assert [remedy.partition(":")[0] for remedy in remedies] == [f"ocp4_workload_litemaas_{name}" for name in named]
 
 
+def test_a_rotation_that_this_role_can_not_do_is_refused():
+    def rotating(*names: str, **variables: Any) -> list[str]:
+        return refusals(role(settled(), ocp4_workload_litemaas_rotate=list(names), **variables))
+
+    assert rotating("mcp_api_key") == []
+    (remedy,) = rotating("mcp_api_key", api_key="given")
+    assert remedy.startswith("ocp4_workload_litemaas_rotate names mcp_api_key, which ocp4_workload_litemaas_mcp_api_key gives a value.")
+    (remedy,) = rotating("litellm_master_key", "mcp_api_key")
+    assert remedy.startswith("ocp4_workload_litemaas_rotate names litellm_master_key, of which this role has none")
+    assert rotating("litellm_master_key", _ocp4_workload_litemaas_cluster={}) == []
+
+
+@pytest.mark.parametrize(
+    ("why", "says"),
+    [
+        ("Failed to validate the SSL certificate for x:443. Make sure your managed systems have a valid CA certificate.", "is not trusted"),
+        ("Request failed: <urlopen error [SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate>", "ocp4_workload_litemaas_ca_path"),
+        ("Request failed: <urlopen error [Errno -2] Name or service not known>", "can not be reached from here"),
+        ("Request failed: <urlopen error [Errno 111] Connection refused>", "can not be reached from here"),
+    ],
+)
+def test_only_what_can_not_be_reached_is_asked_in_its_pod(why: str, says: str):
+    answers = {"results": [{"status": -1, "msg": why}, {"status": -1, "msg": why}]}
+    asked = role(settled(), _ocp4_workload_litemaas_mcp_answers=answers, _ocp4_workload_litemaas_mcp_checked={})
+    (fault,) = asked.value("_ocp4_workload_litemaas_mcp_faults")
+    assert says in fault
+    assert asked.value("_ocp4_workload_litemaas_mcp_unreachable") == ("can not be reached" in says)
+
+
 def test_an_account_of_the_namespace_alone_is_told_what_variable_stands_in():
     (remedy,) = refusals(role(settled(), refused=("namespace", "domain")))
     assert remedy.startswith("ocp4_workload_litemaas_cluster_domain")
@@ -356,5 +441,6 @@ def test_only_ready_pods_are_asked():
 def test_defaults_and_argument_specs_say_the_same():
     defaults = yaml.safe_load((ROOT / "roles" / NAME / "defaults/main.yml").read_text())
     options = yaml.safe_load((ROOT / "roles" / NAME / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    assert {name: option["default"] for name, option in options.items()} == defaults
+    rendered = Role(NAME)
+    assert {name: option["default"] for name, option in options.items()} == {name: rendered.value(name) for name in defaults}
     assert [name for name, option in options.items() if not option["description"].endswith(".")] == []
