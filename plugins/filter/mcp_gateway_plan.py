@@ -361,6 +361,8 @@ def _config(servers: list[dict[str, Any]]) -> dict[str, Any]:
         entry["server_id"] = server_id_of(f"configuration {server['name']}")
         if "auth_secret" in server:
             entry |= {"auth_type": server["auth_type"], "authentication_token": f"os.environ/{server['auth_secret']['key']}"}
+        if server["alias"] != server["name"]:
+            entry["alias"] = server["alias"]  # LiteLLM 1.81 loses it when mcp_aliases alone says it
         described[server["name"]] = entry
     aliases = {server["alias"]: server["name"] for server in servers if server["alias"] != server["name"]}
     return {"mcp_servers": described, "litellm_settings": {"mcp_aliases": aliases}}

@@ -298,6 +298,7 @@ def test_configuration_as_code_has_aliases_and_no_secret():
     config = written["ocp4_workload_litemaas_litellm_config"]
     assert config["mcp_servers"]["github"] == {
         "server_id": config["mcp_servers"]["github"]["server_id"],
+        "alias": "gh",
         "url": "https://api.githubcopilot.com/mcp/",
         "transport": "http",
         "description": "Repositories, issues and pull requests of GitHub",
