@@ -96,8 +96,8 @@ options:
       extra_headers:
         description:
           - Names of headers that LiteLLM passes on from the caller. An empty list clears them.
-          - C(Authorization) is the caller's LiteLLM key, unless that comes in C(x-litellm-api-key), so the module warns of it. It is for
-            servers that want a token of the caller's own, and that may see the keys of callers who know no better.
+          - C(Authorization) is the caller's LiteLLM key, unless that comes in C(x-litellm-api-key), so the module warns of it. LiteLLM
+            1.106 takes the key out, but not where a model calls the tool. It is for servers that want a token of the caller's own.
           - C(x-litellm-api-key) is refused.
         type: list
         elements: str
