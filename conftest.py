@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--litellm-version", default="1.106.2", help="the LiteLLM that the tests' stack runs (default: %(default)s)")
 
 
-# What runs beside the rest when two processes share the work (-n 2): it has no stack, or does not disturb who counts in the stack.
+# What runs beside the rest when two processes share the work (-n 2): it does not use the stack.
 CLUSTER = ("k8s_create", "kubernetes_core", "rollout", "stack_role", "stand_in")
 BESIDE = ("tests/unit/", "tests/integration/stack/", *(f"tests/integration/cluster/test_{name}.py" for name in CLUSTER))
 

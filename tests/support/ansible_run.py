@@ -20,6 +20,7 @@ class Playbook:
 
     def __init__(self, folder: Path, tasks: list[dict[str, Any]], hosts: str = "localhost", connection: str = "local") -> None:
         (folder / "ansible.cfg").touch()
+        (folder / "callbacks.jsonl").touch()
         play = {"hosts": hosts, "gather_facts": False, "tasks": tasks}
         (folder / "play.json").write_text(json.dumps([play]))
         self.folder = folder

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.support.clusters import Cluster, decoded
+from tests.support.clusters import Cluster, decoded, eventually
 from tests.support.server import COMMAND, ServerProcess, free_port
 
 PROBE = "litemaas-database-probe"  # a Job that is asked for what it has reported
@@ -53,6 +53,11 @@ class RealPods:
                 found[each["name"]] = value
         return found
 
+    def wait(self) -> None:
+        """Return when what the Deployment is now runs and is ready: the cluster's stand-in says so at once."""
+        eventually(lambda: self.server and self._template == self._wanted(), "the Deployment's template runs")
+        self.server.wait_for("/readyz")
+
     def execute(self, command: list[str], kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command as in the Deployment's pod, with the rights of `kubeconfig` as its service account's."""
         (container,) = self._template["spec"]["containers"]
@@ -77,9 +82,13 @@ class RealPods:
             for job in jobs["items"]:
                 if job["metadata"]["name"] not in self._jobs:
                     self._run(job)
-            found = self._cluster.get(f"/apis/apps/v1/namespaces/{self._namespace}/deployments/litemaas-mcp")
-            if found and found["spec"]["template"] != self._template:
-                self._roll(found["spec"]["template"])
+            template = self._wanted()
+            if template and template != self._template:
+                self._roll(template)
+
+    def _wanted(self) -> dict[str, Any] | None:
+        found = self._cluster.get(f"/apis/apps/v1/namespaces/{self._namespace}/deployments/litemaas-mcp")
+        return found["spec"]["template"] if found else None
 
     def _run(self, job: dict[str, Any]) -> None:
         (container,) = job["spec"]["template"]["spec"]["containers"]

@@ -96,6 +96,7 @@ class Deployer:
         return found
 
     def accepted(self, token: str) -> bool:
+        self.pods.wait()
         with httpx.Client(trust_env=False) as http:
             answer = http.post(
                 f"{self.pods.url}/mcp",
