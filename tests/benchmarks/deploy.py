@@ -181,7 +181,7 @@ class Bench:
 
     def playbook(self, place: Path, tasks: list[dict[str, Any]]) -> Playbook:
         """One that knows nothing of the cluster yet: kubernetes.core keeps what it has discovered in the folder of temporary files."""
-        playbook = Playbook(place, tasks)
+        playbook = Playbook(place, tasks, recorded=False)
         playbook.environment |= self.cluster.environment | {"TMPDIR": str(place)}
         return playbook
 

@@ -109,7 +109,7 @@ class Bench(Stopwatch):
     def ad_hoc(self) -> None:
         user = f"bench-{uuid.uuid4().hex[:6]}"
         self.http.post("/user/new", json={"user_id": user, "auto_create_key": False}).raise_for_status()
-        environment = Playbook(self.place(), []).environment
+        environment = Playbook(self.place(), [], recorded=False).environment
         environment |= {"LITELLM_API_URL": self.connection["url"], "LITELLM_API_KEY": self.connection["api_key"]}
         ansible = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m"]
         for number in range(AD_HOC):

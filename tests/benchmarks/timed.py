@@ -39,7 +39,7 @@ class Stopwatch:
 
     def playbook(self, what: str, tasks: list[dict[str, Any]], place: Path | None = None) -> None:
         """Time a run of these tasks; what is called `again` must change nothing."""
-        playbook = Playbook(place or self.place(), tasks)
+        playbook = Playbook(place or self.place(), tasks, recorded=False)
         started = time.perf_counter()
         code, said = playbook.run()
         elapsed = time.perf_counter() - started
