@@ -35,10 +35,11 @@ class Playbook:
             "ANSIBLE_HOME": str(folder / "home"),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".venv/ansible/collections"),
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/support/callbacks"),
-            "ANSIBLE_CALLBACKS_ENABLED": "everything" if recorded else "",
             "CALLBACKS_GOT": str(folder / "callbacks.jsonl"),
             "LC_ALL": "C.UTF-8",
         }
+        if recorded:
+            self.environment["ANSIBLE_CALLBACKS_ENABLED"] = "everything"
 
     def of_callbacks(self) -> str:
         """Return all that callbacks were given, in every run so far."""
